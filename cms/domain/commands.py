@@ -1,0 +1,123 @@
+"""What we may ask of a station, and how it may end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cms.domain.ids import CommandId, EvseRef, StationId, TransactionId
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStart:
+    """Start a transaction for a driver who stands at the EVSE with an app.
+
+    Attributes:
+        id_token: the 16 characters [A-Z0-9] drawn for this one start.
+        number: positive 31-bit number that newer chargers repeat in the transaction.
+    """
+
+    id: CommandId
+    evse: EvseRef
+    id_token: str
+    number: int
+    connector: int | None = None
+
+    @property
+    def station(self) -> StationId:
+        return self.evse.station
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStop:
+    id: CommandId
+    station: StationId
+    transaction: TransactionId
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    id: CommandId
+    evse: EvseRef
+    connector: int = 1
+
+    @property
+    def station(self) -> StationId:
+        return self.evse.station
+
+
+class ResetKind(StrEnum):
+    SOFT = "soft"  # after transactions have ended
+    HARD = "hard"  # at once
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    id: CommandId
+    station: StationId
+    kind: ResetKind = ResetKind.SOFT
+
+
+class Wanted(StrEnum):
+    """What a station may be asked to send now."""
+
+    BOOT = "boot"
+    HEARTBEAT = "heartbeat"
+    STATUS = "status"
+    METER_VALUES = "meter_values"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    id: CommandId
+    station: StationId
+    wanted: Wanted
+    evse: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAvailability:
+    """Take an EVSE (or, with ``evse=None``, the whole station) in or out of service."""
+
+    id: CommandId
+    station: StationId
+    operative: bool
+    evse: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskTransaction:
+    """Ask whether a transaction still runs and whether messages about it still wait."""
+
+    id: CommandId
+    station: StationId
+    transaction: TransactionId
+
+
+Command = RemoteStart | RemoteStop | Unlock | Reset | Trigger | ChangeAvailability | AskTransaction
+
+
+class Outcome(StrEnum):
+    """How a command ended, as far as the station's own answer goes."""
+
+    ACCEPTED = "accepted"
+    SCHEDULED = "scheduled"
+    REJECTED = "rejected"
+    FAILED = "failed"  # the station tried and could not (a lock that jams)
+    NOT_SUPPORTED = "not_supported"
+    OFFLINE = "offline"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A station's answer to a command.
+
+    Attributes:
+        detail: further facts in the core's words, e.g. ``{"ongoing": "true",
+            "messages_waiting": "false"}`` for ``AskTransaction``, ``{"transaction": "..."}`` when a
+            station names the running transaction at once.
+    """
+
+    outcome: Outcome
+    detail: dict[str, str] = field(default_factory=dict)

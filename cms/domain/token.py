@@ -1,0 +1,90 @@
+"""Tokens (cards, apps) and what may be decided about them without asking anybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cms.domain.ids import PartnerId
+
+
+class TokenType(StrEnum):
+    RFID = "rfid"
+    APP_USER = "app_user"
+    AD_HOC_USER = "ad_hoc_user"
+    OTHER = "other"
+
+
+class Whitelist(StrEnum):
+    """When the copy of a token that we hold may decide."""
+
+    ALWAYS = "always"
+    ALLOWED = "allowed"
+    ALLOWED_OFFLINE = "allowed_offline"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as its issuer last told us.
+
+    Attributes:
+        partner: who issued it; None is our own.
+        uid: compared without case, kept in the case received; at most 36 characters.
+        contract_id: the contract that pays.
+        group: tokens of one group may stop each other's sessions.
+    """
+
+    partner: PartnerId | None
+    uid: str
+    type: TokenType
+    contract_id: str
+    issuer: str
+    valid: bool
+    whitelist: Whitelist
+    visual_number: str | None = None
+    group: str | None = None
+    language: str | None = None
+    default_profile: str | None = None
+    energy_supplier: str | None = None
+    energy_contract: str | None = None
+    expires_at: datetime | None = None
+    last_updated: datetime | None = None
+
+
+class Verdict(StrEnum):
+    ACCEPTED = "accepted"
+    BLOCKED = "blocked"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+    CONCURRENT = "concurrent"
+
+
+class AuthMethod(StrEnum):
+    """How a session came to be allowed; the last one wins."""
+
+    WHITELIST = "whitelist"
+    REQUEST = "request"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """May this token charge here now, and why.
+
+    Attributes:
+        reference: the partner's own reference for this authorisation, to be repeated in the bill.
+        why: one sentence for the case file.
+    """
+
+    verdict: Verdict
+    why: str
+    token: Token | None = None
+    method: AuthMethod = AuthMethod.WHITELIST
+    reference: str | None = None
+    limit_wh: int | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.verdict is Verdict.ACCEPTED
