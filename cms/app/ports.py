@@ -1,0 +1,427 @@
+"""What the use cases need from the outside, and what the outside may ask of them.
+
+Each port is a ``Protocol``: an implementation needs no import from here to satisfy it, and a test
+double is an ordinary class with the same methods.
+
+* ``StationEvents``   gateway and drivers -> core: what stations say
+* ``StationLink``     core -> gateway: what stations are asked
+* ``Gatekeeper``      gateway -> core: who may connect, from memory
+* ``Store``           core and edges -> database: ``commit`` and the reads that are not in memory
+* ``TokenAuthority``  core -> partners' edge: may this token charge, asked in real time
+* ``Clock``           now
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from cms.app.writes import (
+    Ack,
+    AuthorisationNote,
+    CommandRecord,
+    Committed,
+    Delivery,
+    Exchange,
+    JournalFrame,
+    Touched,
+    Unit,
+)
+from cms.domain.audit import AuditEntry, WorkItem
+from cms.domain.cdr import Cdr
+from cms.domain.commands import Answer, Command
+from cms.domain.ids import (
+    CdrId,
+    EvseRef,
+    LocationId,
+    PartnerId,
+    SessionId,
+    StationId,
+    TariffHash,
+    TransactionId,
+)
+from cms.domain.partner import ApiKey, Partner
+from cms.domain.session import Session, SessionStatus
+from cms.domain.status import ConnectorReport, EvseState
+from cms.domain.tariff import Tariff
+from cms.domain.tariff_choice import TariffRule
+from cms.domain.token import Decision, Token
+from cms.domain.topology import ChargingStation, Location, StationKey, StationRecord
+from cms.domain.transaction import TransactionEvent
+
+Clock = Callable[[], datetime]
+"""Returns now, as an aware UTC datetime."""
+
+T = TypeVar("T")
+Soon = T | Awaitable[T]
+"""An answer that is here at once, or one to wait for. Nothing is waited for that need not be."""
+
+
+# ---------------------------------------------------------------- stations -> core
+
+
+class Registration(StrEnum):
+    ACCEPTED = "accepted"
+    PENDING = "pending"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One stay of one station. A later visit of the same station has a higher number.
+
+    Attributes:
+        boots: how many boots we had counted when it came (part of the key of a start whose
+            timestamp is unusable).
+        registration: as stored; decides what the station may send before it boots.
+    """
+
+    station: StationId
+    number: int
+    boots: int
+    registration: Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A message as it came, for journal and case file.
+
+    Attributes:
+        raw: the bytes as received.
+        key: content key for messages that a charger may repeat; None for others.
+        action: the message's own name; opaque to the core.
+        notes: what the adapters repaired, as ``"code: text"``.
+    """
+
+    visit: Visit
+    action: str
+    raw: bytes
+    received_at: datetime
+    key: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    vendor: str
+    model: str
+    serial: str = ""
+    firmware: str = ""
+    dialect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """What a station says of one connector.
+
+    Attributes:
+        evse: 0 means the station as a whole.
+        at: the charger's claim; None where it makes none.
+    """
+
+    evse: int
+    connector: int
+    report: ConnectorReport
+    at: datetime | None = None
+    error: str | None = None
+
+
+class StationEvents(Protocol):
+    """What stations say. One lane per station: calls of one station are served in order.
+
+    Methods that change stored state return when that is durable; those that change nothing answer
+    at once (``Soon``). All raise ``StoreDown`` where nothing can be made durable; the caller then
+    closes the socket and never answers with an error.
+    """
+
+    async def connected(self, station: StationId, source: str, dialect: str) -> Visit:
+        """A station was let in. Opens a new visit, which fences all older ones."""
+
+    async def disconnected(self, visit: Visit) -> None:
+        """A visit ended. Changes nothing if a newer visit has begun."""
+
+    def booted(self, visit: Visit, boot: Boot) -> Awaitable[Registration]: ...
+
+    def heard(self, visit: Visit, now: datetime) -> None:
+        """Any sign of life; memory only, no I/O."""
+
+    def reported(self, frame: Frame, status: StatusReport) -> Soon[None]:
+        """A status report. An unchanged one answers at once."""
+
+    def authorize(self, visit: Visit, id_token: str, evse: int | None = None) -> Soon[Decision]:
+        """May this token charge? From the cache at once; else the partner is asked."""
+
+    def transaction(
+        self, frame: Frame, transaction: TransactionId | None, event: TransactionEvent
+    ) -> Awaitable[Ack]:
+        """One event of one transaction. Durable when it returns; a repetition gets the first Ack.
+
+        Args:
+            transaction: what the charger calls it. None on a start = the core draws a number
+                (positive 31-bit, as decimal text). A stop or samples with None, ``"-1"``, ``"0"``
+                or an unknown one are kept and joined where exactly one open transaction fits.
+        """
+
+    def meter_values(
+        self,
+        frame: Frame,
+        evse: int,
+        transaction: TransactionId | None,
+        event: TransactionEvent,
+    ) -> Awaitable[None]:
+        """Samples outside the transaction's own messages; *event* is of kind UPDATED."""
+
+    def keep(self, frame: Frame, why: str) -> Awaitable[Ack]:
+        """Keep transaction data that nobody could read: journal, quarantine, work item."""
+
+    def security_event(
+        self, frame: Frame, kind: str, at: datetime, detail: str
+    ) -> Awaitable[None]: ...
+
+
+class Admitted(StrEnum):
+    YES = "yes"
+    UNKNOWN = "unknown"
+    WRONG_PASSWORD = "wrong_password"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether a station may connect, decided from memory.
+
+    Attributes:
+        station: in the catalogue's spelling; None unless admitted.
+        profile: adapter profile that the operator fixed; None = by identity.
+    """
+
+    verdict: Admitted
+    station: StationId | None = None
+    profile: str | None = None
+    boot: Boot | None = None
+    """What the station said of itself at its last boot, if ever."""
+
+
+class Gatekeeper(Protocol):
+    def admit(
+        self, identity: str, password: bytes | None, source: str, path: Sequence[str]
+    ) -> Admission:
+        """Decide about a handshake. Synchronous, no I/O, constant time for the password.
+
+        Args:
+            identity: last path segment, percent-decoded, syntax already checked.
+            password: of the Basic authorization, None where there is none.
+            source: the peer's address.
+            path: the segments before the identity (a site's secret may be among them).
+        """
+
+    def accepting(self) -> bool:
+        """False while the store is down: upgrades get 503 and Retry-After."""
+
+
+# ---------------------------------------------------------------- core -> stations
+
+
+class StationLink(Protocol):
+    """Reaches a station, wherever its socket is held."""
+
+    async def send(self, command: Command) -> Answer:
+        """Deliver *command* and wait for the station's own answer.
+
+        Never raises for what a station may do: silence is ``TIMEOUT``, no socket is ``OFFLINE``.
+        """
+
+    async def disconnect(self, station: StationId, why: str) -> None:
+        """Close the station's socket, if it has one (rejected, removed, key changed)."""
+
+
+class TokenAuthority(Protocol):
+    async def authorise(
+        self, partner: PartnerId, token: Token | None, uid: str, where: EvseRef | None
+    ) -> Decision | None:
+        """Ask *partner* whether the token may charge. None = no answer in time."""
+
+
+# ---------------------------------------------------------------- store
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """``key`` of ``kind`` is newer than what a reader at a lower ``seq`` has seen."""
+
+    seq: int
+    kind: str
+    key: str
+    owner: PartnerId | None
+    last_updated: datetime
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    id: int
+    frame: JournalFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Everything that lives in memory, as the store had it at start."""
+
+    locations: Sequence[Location] = ()
+    stations: Sequence[ChargingStation] = ()
+    records: Sequence[StationRecord] = ()
+    keys: Sequence[StationKey] = ()
+    evses: Sequence[EvseState] = ()
+    tariffs: Sequence[Tariff] = ()
+    rules: Sequence[TariffRule] = ()
+    snapshots: Mapping[TariffHash, Tariff] = field(default_factory=dict)
+    """Tariffs of open sessions."""
+    tokens: Sequence[Token] = ()
+    partners: Sequence[Partner] = ()
+    api_keys: Sequence[ApiKey] = ()
+    open_sessions: Sequence[Session] = ()
+    unfinished_commands: Sequence[CommandRecord] = ()
+    open_work: Sequence[WorkItem] = ()
+    last_updated: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    """(kind, key) -> when partners were last given to see a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A window into a list ordered by creation and id."""
+
+    offset: int = 0
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A thing with its place in the feed."""
+
+    session: Session
+    last_updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DatedCdr:
+    cdr: Cdr
+    last_updated: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionQuery:
+    """Which sessions. Every field narrows; None does not.
+
+    ``owned_by`` is the partner that asks: set on every query of a partner, so that nothing of
+    another can be found. ``sites`` likewise for site owners.
+    """
+
+    owned_by: PartnerId | None = None
+    sites: frozenset[LocationId] | None = None
+    station: StationId | None = None
+    evse: int | None = None
+    status: frozenset[SessionStatus] | None = None
+    started_from: datetime | None = None
+    started_to: datetime | None = None
+    updated_from: datetime | None = None
+    updated_to: datetime | None = None
+    id_token: str | None = None
+    reference: str | None = None
+    newest_first: bool = False
+    page: Page = Page()
+
+
+@dataclass(frozen=True, slots=True)
+class CdrQuery:
+    owned_by: PartnerId | None = None
+    sites: frozenset[LocationId] | None = None
+    ended_from: datetime | None = None
+    ended_to: datetime | None = None
+    updated_from: datetime | None = None
+    updated_to: datetime | None = None
+    session: SessionId | None = None
+    newest_first: bool = False
+    page: Page = Page()
+
+
+class Store(Protocol):
+    """The durable store. One suite of contract tests runs over every implementation."""
+
+    async def commit(self, unit: Unit) -> Committed:
+        """Make *unit* durable, whole or not at all; returns when it is.
+
+        Units that wait at the same time share one transaction. A unit whose journal key is known
+        writes nothing and returns what was said the first time.
+
+        Raises:
+            UnitRefused: a constraint or data error of this unit alone.
+            StoreDown: nothing can be written now; the store is down until ``healthy`` again.
+        """
+
+    @property
+    def healthy(self) -> bool: ...
+
+    async def restore(self) -> Restored: ...
+
+    # the feed
+    async def changes(
+        self, owner: PartnerId | None, kinds: Sequence[str], after: int, limit: int
+    ) -> Sequence[Change]:
+        """Changes that *owner* may hear of (its own and everybody's), in order of ``seq``."""
+
+    async def cursors(self, partner: PartnerId) -> Mapping[str, int]: ...
+    async def head(self) -> int:
+        """The highest ``seq`` given so far; 0 for an empty feed."""
+
+    async def delivery(self, partner: PartnerId, kind: str, key: str) -> Delivery | None: ...
+    async def deliveries(self, partner: PartnerId, state: str) -> Sequence[Delivery]: ...
+    async def documents(self, kind: str) -> Mapping[str, bytes]: ...
+
+    # sessions, bills, frames
+    async def session(self, id: SessionId) -> Dated | None: ...
+    async def session_of(
+        self, station: StationId, transaction: TransactionId
+    ) -> Session | None: ...
+    async def sessions(self, query: SessionQuery) -> tuple[Sequence[Dated], int]:
+        """Return one page and the total."""
+
+    async def cdr(self, id: CdrId) -> DatedCdr | None: ...
+    async def cdr_of(self, session: SessionId) -> DatedCdr | None: ...
+    async def cdrs(self, query: CdrQuery) -> tuple[Sequence[DatedCdr], int]: ...
+    async def due_for_settling(self, now: datetime, limit: int) -> Sequence[Session]: ...
+    async def journal(self, session: SessionId) -> Sequence[JournalEntry]:
+        """All frames of one session in order of arrival."""
+
+    async def journal_entry(self, id: int) -> JournalEntry | None: ...
+    async def journal_of(
+        self, station: StationId, since: datetime, until: datetime, limit: int
+    ) -> Sequence[JournalEntry]: ...
+    async def tariff_snapshot(self, hash: TariffHash) -> Tariff | None: ...
+
+    # commands, audit, work, case file
+    async def command(self, id: str) -> CommandRecord | None: ...
+    async def command_of_reply(self, asked_by: str, reply_to: str) -> CommandRecord | None:
+        """The command that was asked with this very reply address (a repeated request)."""
+
+    async def commands_of_session(self, session: SessionId) -> Sequence[CommandRecord]: ...
+    async def commands_of(
+        self, station: StationId, since: datetime, until: datetime
+    ) -> Sequence[CommandRecord]: ...
+    async def audit(self, subject: str | None, page: Page) -> Sequence[AuditEntry]: ...
+    async def work_items(self, open_only: bool, page: Page) -> Sequence[WorkItem]: ...
+    async def work_item(self, id: str) -> WorkItem | None: ...
+    async def authorisations(
+        self, station: StationId, since: datetime, until: datetime
+    ) -> Sequence[AuthorisationNote]: ...
+    async def exchanges(
+        self, session: SessionId | None = None, partner: PartnerId | None = None, limit: int = 200
+    ) -> Sequence[Exchange]: ...
+    async def exchanges_about(self, kind: str, key: str) -> Sequence[Exchange]: ...
+
+
+Announce = Callable[[Sequence[Touched]], None]
+"""Tells whoever waits that the feed has grown. Losing it costs delay, never data."""

@@ -1,0 +1,116 @@
+"""A charging session: one transaction of one charger, as the business sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from cms.domain.ids import (
+    CommandId,
+    EvseRef,
+    LocationId,
+    PartnerId,
+    SessionId,
+    StationId,
+    TariffHash,
+    TransactionId,
+)
+from cms.domain.token import AuthMethod, Token
+from cms.domain.transaction import Flag
+
+
+class SessionStatus(StrEnum):
+    PENDING = "pending"  # begun, no energy and no charging seen yet
+    ACTIVE = "active"
+    STOPPED = "stopped"  # the charger said so; the record may still be incomplete
+    COMPLETED = "completed"  # settled, billed, final
+    INVALID = "invalid"  # will not be billed; a work item says why
+
+
+RUNNING = frozenset({SessionStatus.PENDING, SessionStatus.ACTIVE})
+OPEN = frozenset({SessionStatus.PENDING, SessionStatus.ACTIVE, SessionStatus.STOPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that a session may take; None = no such limit."""
+
+    energy_wh: int | None = None
+    money: Decimal | None = None
+    """Gross, in the tariff's currency."""
+    seconds: int | None = None
+
+    @property
+    def any(self) -> bool:
+        return not (self.energy_wh is None and self.money is None and self.seconds is None)
+
+
+NO_LIMIT = Limit()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session. Replaced whole, never changed in place.
+
+    Attributes:
+        transaction: what the charger calls it; for chargers that are given numbers, ours as
+            decimal text; None for an orphan whose number nobody knows.
+        id_token: as the charger presented it (for a remote start: the 16 characters we drew).
+        token: the token that pays, as it was at the start; None for an unknown one.
+        owner: the partner whose token it is; None is ours. Only the owner hears of the session.
+        reference: the partner's authorisation reference, repeated in session and bill.
+        command: the remote start that led to it.
+        start_wh, last_wh, stop_wh: meter register, Wh; None where nobody said.
+        delivered_wh: energy so far, never below 0.
+        power_w: the last told power.
+        settle_after: set when stopped: not to be settled before.
+        touched_at: when partners were last told to look (throttles progress).
+        dialect: label of the protocol version; opaque to the core.
+    """
+
+    id: SessionId
+    station: StationId
+    evse: int
+    status: SessionStatus
+    started_at: datetime
+    received_at: datetime
+    id_token: str
+    transaction: TransactionId | None = None
+    connector: int | None = None
+    location: LocationId | None = None
+    token: Token | None = None
+    owner: PartnerId | None = None
+    method: AuthMethod = AuthMethod.WHITELIST
+    reference: str | None = None
+    command: CommandId | None = None
+    start_wh: int | None = None
+    last_wh: int | None = None
+    last_at: datetime | None = None
+    delivered_wh: int = 0
+    power_w: int | None = None
+    charging: bool = False
+    ended_at: datetime | None = None
+    stop_wh: int | None = None
+    stop_reason: str | None = None
+    settle_after: datetime | None = None
+    tariff: TariffHash | None = None
+    currency: str | None = None
+    limit: Limit = NO_LIMIT
+    stop_asked_at: datetime | None = None
+    touched_at: datetime | None = None
+    dialect: str = ""
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def ref(self) -> EvseRef:
+        return EvseRef(self.station, self.evse)
+
+    @property
+    def running(self) -> bool:
+        return self.status in RUNNING
+
+    def flagged(self, *flags: Flag) -> tuple[Flag, ...]:
+        """Return this session's flags with *flags* added once each, in order of first sight."""
+        return tuple(dict.fromkeys((*self.flags, *flags)))

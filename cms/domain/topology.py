@@ -1,0 +1,289 @@
+"""The network on the ground: sites, stations, EVSEs, connectors.
+
+OCPI's attributes in the core's own words. Enumerations that only pass through (connector
+standards, facilities, parking types, capabilities) are upper-case text as the field writes it and
+are checked where they enter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from zoneinfo import ZoneInfo, available_timezones
+
+from cms.domain.errors import InvalidValue
+from cms.domain.ids import EvseRef, EvseUid, LocationId, PartnerId, StationId, TariffId
+
+
+class PowerType(StrEnum):
+    AC_1_PHASE = "AC_1_PHASE"
+    AC_2_PHASE = "AC_2_PHASE"
+    AC_2_PHASE_SPLIT = "AC_2_PHASE_SPLIT"
+    AC_3_PHASE = "AC_3_PHASE"
+    DC = "DC"
+
+
+class ConnectorFormat(StrEnum):
+    SOCKET = "SOCKET"
+    CABLE = "CABLE"
+
+
+CONNECTOR_STANDARDS = frozenset(
+    """CHADEMO CHAOJI DOMESTIC_A DOMESTIC_B DOMESTIC_C DOMESTIC_D DOMESTIC_E DOMESTIC_F DOMESTIC_G
+    DOMESTIC_H DOMESTIC_I DOMESTIC_J DOMESTIC_K DOMESTIC_L DOMESTIC_M DOMESTIC_N DOMESTIC_O GBT_AC
+    GBT_DC IEC_60309_2_single_16 IEC_60309_2_three_16 IEC_60309_2_three_32 IEC_60309_2_three_64
+    IEC_62196_T1 IEC_62196_T1_COMBO IEC_62196_T2 IEC_62196_T2_COMBO IEC_62196_T3A IEC_62196_T3C
+    NEMA_5_20 NEMA_6_30 NEMA_6_50 NEMA_10_30 NEMA_10_50 NEMA_14_30 NEMA_14_50 PANTOGRAPH_BOTTOM_UP
+    PANTOGRAPH_TOP_DOWN TESLA_R TESLA_S""".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """One plug or socket.
+
+    Attributes:
+        number: 1-based within its EVSE.
+        max_voltage: V, line to neutral for three phases.
+        max_amperage: A per phase.
+        max_power_w: W, where the real limit lies below volts times amperes.
+        tariffs: base tariffs, in order of preference.
+    """
+
+    number: int
+    standard: str
+    format: ConnectorFormat
+    power_type: PowerType
+    max_voltage: int
+    max_amperage: int
+    max_power_w: int | None = None
+    tariffs: tuple[TariffId, ...] = ()
+    terms_url: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.number < 1:
+            raise InvalidValue("number", "a connector's number starts at 1")
+        if self.standard not in CONNECTOR_STANDARDS:
+            raise InvalidValue("standard", f"{self.standard!r} is no connector standard of OCPI")
+        for name in ("max_voltage", "max_amperage"):
+            if getattr(self, name) <= 0:
+                raise InvalidValue(name, "must be above 0")
+
+    @property
+    def power_w(self) -> int:
+        """The most this connector can deliver, W."""
+        if self.max_power_w is not None:
+            return self.max_power_w
+        phases = {PowerType.AC_3_PHASE: 3, PowerType.AC_2_PHASE: 2}.get(self.power_type, 1)
+        return self.max_voltage * self.max_amperage * phases
+
+
+@dataclass(frozen=True, slots=True)
+class Evse:
+    """One place to charge one car at a time.
+
+    Attributes:
+        uid: what partners call it, stable for ever.
+        evse_id: the printed eMI3 id, e.g. ``"IN*CPO*E0001"``; None until given.
+    """
+
+    ref: EvseRef
+    uid: EvseUid
+    connectors: tuple[Connector, ...]
+    evse_id: str | None = None
+    capabilities: tuple[str, ...] = ("REMOTE_START_STOP_CAPABLE", "RFID_READER")
+    floor_level: str | None = None
+    physical_reference: str | None = None
+    parking_restrictions: tuple[str, ...] = ()
+    removed: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.connectors:
+            raise InvalidValue("connectors", f"EVSE {self.uid} needs at least one")
+        if len(self.uid) > 36:
+            raise InvalidValue("uid", "at most 36 characters")
+
+    def connector(self, number: int) -> Connector | None:
+        return next((each for each in self.connectors if each.number == number), None)
+
+
+class Approval(StrEnum):
+    """How far a station has come into the network."""
+
+    PENDING = "pending"  # enrolled, waits for a person
+    TESTING = "testing"  # may charge for its first test, unseen by partners
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingStation:
+    """A station as the operator defines it. What it says of itself is in ``StationRecord``.
+
+    Attributes:
+        profile: name of the adapter profile to use; None lets the station's identity decide.
+        from_file: defined by the config file and read-only elsewhere.
+    """
+
+    id: StationId
+    location: LocationId
+    evses: tuple[Evse, ...]
+    approval: Approval = Approval.APPROVED
+    profile: str | None = None
+    from_file: bool = False
+    created_at: datetime | None = None
+
+    def evse(self, number: int) -> Evse | None:
+        return next((each for each in self.evses if each.ref.evse == number), None)
+
+    @property
+    def live(self) -> bool:
+        return self.approval is Approval.APPROVED
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Opening on one weekday, site time, ``"HH:MM"``; end after begin (overnight: two entries)."""
+
+    weekday: int
+    begin: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionalPeriod:
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningTimes:
+    twentyfourseven: bool = True
+    regular: tuple[Hours, ...] = ()
+    openings: tuple[ExceptionalPeriod, ...] = ()
+    closings: tuple[ExceptionalPeriod, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """WGS 84 in decimal degrees, kept as Decimal so that the wire shows what was given."""
+
+    latitude: Decimal
+    longitude: Decimal
+
+    def __post_init__(self) -> None:
+        if not -90 <= self.latitude <= 90:
+            raise InvalidValue("latitude", f"{self.latitude} is not within -90 .. 90")
+        if not -180 <= self.longitude <= 180:
+            raise InvalidValue("longitude", f"{self.longitude} is not within -180 .. 180")
+
+
+@dataclass(frozen=True, slots=True)
+class Business:
+    name: str
+    website: str | None = None
+    logo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A site.
+
+    Attributes:
+        party: our own ``country_code*party_id`` that owns it towards partners.
+        country: ISO 3166-1 alpha-3.
+        time_zone: IANA name; bills and sums are cut by its calendar.
+        publish: whether apps may show it.
+        site_secret: path secret of the enrolment lane; None = nobody enrols here.
+    """
+
+    id: LocationId
+    party: PartnerId
+    address: str
+    city: str
+    country: str
+    coordinates: Coordinates
+    time_zone: str
+    name: str | None = None
+    postal_code: str | None = None
+    state: str | None = None
+    operator: Business | None = None
+    owner: Business | None = None
+    suboperator: Business | None = None
+    opening: OpeningTimes = OpeningTimes()
+    charging_when_closed: bool = True
+    publish: bool = True
+    parking_type: str | None = None
+    facilities: tuple[str, ...] = ()
+    from_file: bool = False
+    removed: bool = False
+    created_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Z]{2}\*[A-Z0-9]{3}", self.party):
+            raise InvalidValue("party", f"{self.party!r} is not like IN*CPO")
+        if not re.fullmatch(r"[A-Z]{3}", self.country):
+            raise InvalidValue("country", f"{self.country!r} is not three letters (ISO 3166-1)")
+        if self.time_zone not in _ZONES:
+            raise InvalidValue("time_zone", f"{self.time_zone!r} is no time zone (IANA)")
+        if not 1 <= len(self.id) <= 36:
+            raise InvalidValue("id", "1 to 36 characters")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+_ZONES = available_timezones()
+
+
+@dataclass(frozen=True, slots=True)
+class StationRecord:
+    """What a station said of itself and how often it came; survives restarts.
+
+    Attributes:
+        visit: number of its newest connection; a higher one fences a lower one.
+        boots: how many BootNotifications we have seen.
+        dialect: label of the protocol version it spoke last, e.g. ``"1.6"``; opaque to the core.
+    """
+
+    id: StationId
+    visit: int = 0
+    boots: int = 0
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+    dialect: str = ""
+    last_boot_at: datetime | None = None
+    last_seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StationKey:
+    """A station's password, as a salted fast hash (machine-made keys have 128 bits or more)."""
+
+    station: StationId
+    salt: bytes
+    digest: bytes
+    open: bool = False
+    """True only where the station's own config says ``auth = "none"``."""
+
+
+def unique_uids(stations: Sequence[ChargingStation]) -> None:
+    """Check that no two EVSEs share a uid.
+
+    Raises:
+        InvalidValue: naming both EVSEs.
+    """
+    seen: dict[str, EvseRef] = {}
+    for station in stations:
+        for evse in station.evses:
+            other = seen.setdefault(evse.uid.casefold(), evse.ref)
+            if other != evse.ref:
+                raise InvalidValue("uid", f"{evse.uid!r} names both {other} and {evse.ref}")
