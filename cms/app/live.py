@@ -1,0 +1,132 @@
+"""The live picture: every EVSE's and every running session's current state, shared by all readers.
+
+One writer per station (its lane) replaces whole frozen values after the commit; readers take no
+lock and never await. OCPI's GETs, the push, the commands' checks and the page all read it; no
+second copy of "current status" exists to disagree with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from cms.app.writes import Touched
+from cms.domain.ids import EvseRef, SessionId, StationId
+from cms.domain.session import Session
+from cms.domain.status import EvseState
+
+
+class Subscription:
+    """What has changed since it was last read; at most *size* changes wait.
+
+    A reader that is too slow does not pile up memory: ``missed`` says that it must look at the
+    whole picture again.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._queue: asyncio.Queue[Touched] = asyncio.Queue(size)
+        self.missed = False
+
+    def offer(self, touched: Touched) -> None:
+        try:
+            self._queue.put_nowait(touched)
+        except asyncio.QueueFull:
+            self.missed = True
+
+    async def __aiter__(self) -> AsyncIterator[Touched]:
+        while True:
+            yield await self._queue.get()
+
+
+class LiveState:
+    def __init__(self) -> None:
+        self._stations: dict[StationId, dict[int, EvseState]] = {}
+        self._sessions: dict[SessionId, Session] = {}
+        self._updated: dict[tuple[str, str], datetime] = {}
+        self._changed = asyncio.Event()
+        self._subscriptions: set[Subscription] = set()
+
+    # -- reading
+
+    def evse(self, ref: EvseRef) -> EvseState:
+        """Return the state of *ref*; an EVSE never heard of is offline and unknown."""
+        states = self._stations.get(ref.station)
+        state = states.get(ref.evse) if states else None
+        return state if state is not None else EvseState(ref)
+
+    def station(self, station: StationId) -> Sequence[EvseState]:
+        return tuple(self._stations.get(station, {}).values())
+
+    def evses(self) -> Iterator[EvseState]:
+        for states in list(self._stations.values()):
+            yield from tuple(states.values())
+
+    def session(self, id: SessionId) -> Session | None:
+        """Return an open session (running, or stopped and not yet settled)."""
+        return self._sessions.get(id)
+
+    def sessions(self) -> Sequence[Session]:
+        return tuple(self._sessions.values())
+
+    def updated(self, kind: str, key: str) -> datetime | None:
+        """When partners were last given to see a change of a location, EVSE or tariff."""
+        return self._updated.get((kind, key))
+
+    # -- publishing, only after the commit
+
+    def put(self, state: EvseState) -> None:
+        """Publish *state*. Call it after the commit, so that no reader sees what may be lost."""
+        self._stations.setdefault(state.ref.station, {})[state.ref.evse] = state
+
+    def put_session(self, session: Session) -> None:
+        self._sessions[session.id] = session
+
+    def drop_session(self, id: SessionId) -> None:
+        self._sessions.pop(id, None)
+
+    def restore(self, updated: Mapping[tuple[str, str], datetime]) -> None:
+        self._updated.update(updated)
+
+    def publish(self, touched: Iterable[Touched], states: Iterable[EvseState] = ()) -> None:
+        """Publish *states* with the moments the commit gave them, and wake everybody.
+
+        Losing a wake-up costs delay, never data: the feed is in the store.
+        """
+        for state in states:
+            self.put(state)
+        news = False
+        for each in touched:
+            news = True
+            if each.kind in ("location", "evse", "tariff"):
+                self._updated[each.kind, each.key] = each.last_updated
+            if each.kind == "evse":
+                ref = EvseRef.parse(each.key)
+                self.put(replace(self.evse(ref), last_updated=each.last_updated))
+            for subscription in self._subscriptions:
+                subscription.offer(each)
+        if news:
+            self.announce()
+
+    # -- waiting
+
+    def announce(self) -> None:
+        """Wake everyone who waits for work."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def changed(self) -> None:
+        """Wait for the next change. Start waiting *before* reading, or a wake-up is missed."""
+        await self._changed.wait()
+
+    @contextmanager
+    def subscribed(self, size: int = 1000) -> Iterator[Subscription]:
+        """Follow every change while the block runs."""
+        subscription = Subscription(size)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
