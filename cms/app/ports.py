@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from cms.app.writes import (
     Ack,
@@ -56,7 +56,7 @@ Clock = Callable[[], datetime]
 """Returns now, as an aware UTC datetime."""
 
 T = TypeVar("T")
-Soon = T | Awaitable[T]
+Soon: TypeAlias = T | Awaitable[T]
 """An answer that is here at once, or one to wait for. Nothing is waited for that need not be."""
 
 
