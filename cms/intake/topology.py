@@ -1,0 +1,199 @@
+"""Sites, stations, EVSEs and connectors as operators write them down."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cms.domain.ids import EvseRef, EvseUid, LocationId, PartnerId, StationId, TariffId
+from cms.domain.topology import (
+    Approval,
+    Business,
+    ChargingStation,
+    Connector,
+    ConnectorFormat,
+    Coordinates,
+    Evse,
+    ExceptionalPeriod,
+    Hours,
+    Location,
+    OpeningTimes,
+    PowerType,
+)
+from cms.intake.base import Intake, within
+
+Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9*_=+|@.:-]{1,48}$")]
+
+
+class BusinessIn(Intake):
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    website: str | None = None
+    logo: str | None = None
+
+    def value(self) -> Business:
+        return Business(self.name, self.website, self.logo)
+
+
+class HoursIn(Intake):
+    weekday: Annotated[int, Field(ge=1, le=7)]
+    begin: Clock
+    end: Clock
+
+
+class PeriodIn(Intake):
+    begin: datetime
+    end: datetime
+
+    def value(self) -> ExceptionalPeriod:
+        return ExceptionalPeriod(self.begin, self.end)
+
+
+class OpeningIn(Intake):
+    twentyfourseven: bool = True
+    regular: tuple[HoursIn, ...] = ()
+    openings: tuple[PeriodIn, ...] = ()
+    closings: tuple[PeriodIn, ...] = ()
+
+    def value(self) -> OpeningTimes:
+        return OpeningTimes(
+            self.twentyfourseven,
+            tuple(Hours(each.weekday, each.begin, each.end) for each in self.regular),
+            tuple(each.value() for each in self.openings),
+            tuple(each.value() for each in self.closings),
+        )
+
+
+class ConnectorIn(Intake):
+    number: Annotated[int, Field(ge=1)] = 1
+    standard: str
+    format: ConnectorFormat
+    power_type: PowerType
+    max_voltage: Annotated[int, Field(gt=0)]
+    max_amperage: Annotated[int, Field(gt=0)]
+    max_power_w: Annotated[int, Field(gt=0)] | None = None
+    tariffs: tuple[str, ...] = ()
+    terms_url: str | None = None
+
+    def value(self) -> Connector:
+        return Connector(
+            self.number,
+            self.standard,
+            self.format,
+            self.power_type,
+            self.max_voltage,
+            self.max_amperage,
+            self.max_power_w,
+            tuple(TariffId(id) for id in self.tariffs),
+            self.terms_url,
+        )
+
+
+class EvseIn(Intake):
+    """*uid* is what partners know; without one it is ``<charger>*<number>``."""
+
+    number: Annotated[int, Field(ge=1)] = 1
+    uid: str | None = None
+    evse_id: Annotated[str, Field(max_length=48)] | None = None
+    connectors: Annotated[list[ConnectorIn], Field(min_length=1)]
+    capabilities: tuple[str, ...] = ("REMOTE_START_STOP_CAPABLE", "RFID_READER")
+    floor_level: str | None = None
+    physical_reference: str | None = None
+    parking_restrictions: tuple[str, ...] = ()
+    removed: bool = False
+
+    def value(self, station: StationId) -> Evse:
+        return Evse(
+            EvseRef(station, self.number),
+            EvseUid(self.uid or f"{station}*{self.number}"),
+            tuple(each.value() for each in self.connectors),
+            self.evse_id,
+            self.capabilities,
+            self.floor_level,
+            self.physical_reference,
+            self.parking_restrictions,
+            self.removed,
+        )
+
+
+class ChargerIn(Intake):
+    """*password* is for the config file only; the API draws one and shows it once."""
+
+    id: Identity
+    location: str
+    evses: Annotated[list[EvseIn], Field(min_length=1)]
+    profile: str | None = None
+    approval: Approval = Approval.APPROVED
+    auth: Literal["basic", "none"] = "basic"
+    password: Annotated[str, Field(min_length=16, max_length=128)] | None = None
+
+    def value(self) -> ChargingStation:
+        station = StationId(self.id)
+        return ChargingStation(
+            station,
+            LocationId(self.location),
+            tuple(each.value(station) for each in self.evses),
+            self.approval,
+            self.profile,
+        )
+
+
+class LocationIn(Intake):
+    id: Annotated[str, Field(min_length=1, max_length=36)]
+    party: str | None = None
+    name: str | None = None
+    address: Annotated[str, Field(min_length=1, max_length=255)]
+    city: Annotated[str, Field(min_length=1, max_length=45)]
+    postal_code: Annotated[str, Field(max_length=10)] | None = None
+    state: Annotated[str, Field(max_length=45)] | None = None
+    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    latitude: Decimal
+    longitude: Decimal
+    time_zone: str
+    operator: BusinessIn | None = None
+    owner: BusinessIn | None = None
+    suboperator: BusinessIn | None = None
+    opening: OpeningIn = OpeningIn()
+    charging_when_closed: bool = True
+    publish: bool = True
+    parking_type: str | None = None
+    facilities: tuple[str, ...] = ()
+
+    def value(self, party: PartnerId) -> Location:
+        """Return the site, owned by *party* unless it names one of ours itself."""
+        return Location(
+            id=LocationId(self.id),
+            party=PartnerId(self.party) if self.party else party,
+            address=self.address,
+            city=self.city,
+            country=self.country,
+            coordinates=Coordinates(self.latitude, self.longitude),
+            time_zone=self.time_zone,
+            name=self.name,
+            postal_code=self.postal_code,
+            state=self.state,
+            operator=_business(self.operator),
+            owner=_business(self.owner),
+            suboperator=_business(self.suboperator),
+            opening=self.opening.value(),
+            charging_when_closed=self.charging_when_closed,
+            publish=self.publish,
+            parking_type=self.parking_type,
+            facilities=self.facilities,
+        )
+
+
+def _business(given: BusinessIn | None) -> Business | None:
+    return None if given is None else given.value()
+
+
+def chargers(given: list[ChargerIn], where: str = "chargers") -> list[ChargingStation]:
+    """Read many, naming the one that is wrong."""
+    found = []
+    for position, each in enumerate(given):
+        with within(f"{where}[{position}]"):
+            found.append(each.value())
+    return found
