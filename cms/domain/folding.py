@@ -1,0 +1,434 @@
+"""What a transaction was, as a pure function of the set of its distinct events.
+
+However often, late or out of order a charger tells its events, the same set folds to the same
+``Folded``. Nothing here looks at when a message reached us or whether it was called offline.
+
+Order, where order matters: by the charger's own numbers; if it gives one number to two events, by
+(time, kind, number, content); without numbers by (time, kind, content). Samples are a set ordered
+by their own times.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from typing import TypeVar
+
+from cms.domain.meter import Quantity, ReadingContext, Sample
+from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
+from cms.domain.usage import Reading
+
+REGISTER_TOLERANCE_WH = 10
+"""A register may seem to fall by so much where a charger rounds its messages differently."""
+
+PLAUSIBLE_W = 1_000_000
+"""Most power of any charger where the topology does not say better."""
+
+_T = TypeVar("_T")
+
+_KINDS = {EventKind.STARTED: 0, EventKind.UPDATED: 1, EventKind.ENDED: 2}
+_FLAGS = {flag: place for place, flag in enumerate(Flag)}
+_TAKES_POWER = frozenset({ChargingState.CHARGING, ChargingState.SUSPENDED_BY_STATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A transaction, as far as its known events tell it.
+
+    Attributes:
+        events: distinct and in order; without what is in ``conflicts``.
+        started_at: None while the start is missing; ``began_at`` says what is known instead.
+        began_at: the start, or the earliest thing that was said; None for no events at all.
+        start_wh, stop_wh: registers in Wh; None where nobody said.
+        last_wh, last_at: the newest register, of whatever event.
+        energy_wh: stop less start; None where it cannot be told or is not believable.
+        readings: time-ordered, first and last with a register, ready for
+            ``usages_from_readings``; empty unless ``billable``.
+        dark: intervals without power at the site.
+        charging: the last told state; None = nothing was said.
+        gaps: missing numbers as (first, last), both included.
+        complete: start and end are here and no number between them is missing.
+        conflicts: second starts and ends with other values; kept for a person, without effect.
+        withheld: why no bill may be made of this; None = it may.
+    """
+
+    events: tuple[TransactionEvent, ...] = ()
+    started: TransactionEvent | None = None
+    ended: TransactionEvent | None = None
+    began_at: datetime | None = None
+    evse: int | None = None
+    connector: int | None = None
+    id_token: str | None = None
+    remote_start: int | None = None
+    start_wh: int | None = None
+    stop_wh: int | None = None
+    last_wh: int | None = None
+    last_at: datetime | None = None
+    energy_wh: int | None = None
+    readings: tuple[Reading, ...] = ()
+    dark: tuple[tuple[datetime, datetime], ...] = ()
+    charging: ChargingState | None = None
+    reason: str | None = None
+    gaps: tuple[tuple[int, int], ...] = ()
+    complete: bool = False
+    conflicts: tuple[TransactionEvent, ...] = ()
+    withheld: str | None = None
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self.started.occurred_at if self.started else None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return self.ended.occurred_at if self.ended else None
+
+    @property
+    def billable(self) -> bool:
+        return self.ended is not None and self.withheld is None
+
+
+def fold(events: Iterable[TransactionEvent], *, most_w: int = PLAUSIBLE_W) -> Folded:
+    """Fold the events of one transaction, whatever their order and number of copies.
+
+    Args:
+        events: all events known, in any order, copies included.
+        most_w: the most power that the EVSE can deliver; energy beyond it is not believed.
+    """
+    ordered, seq_reused = _in_order(_distinct(events))
+    if not ordered:
+        return Folded(withheld="nothing was said")
+    started, second_starts = _first_of(EventKind.STARTED, ordered)
+    ended, second_ends = _first_of(EventKind.ENDED, ordered)
+    conflicts = (*second_starts, *second_ends)
+    without = {event.content for event in conflicts}
+    effective = tuple(event for event in ordered if event.content not in without)
+    gaps = () if seq_reused else _gaps(effective, started, ended)
+    flags = {flag for event in effective for flag in event.flags}
+    flags |= {Flag.CONFLICTING_START} if second_starts else set()
+    flags |= {Flag.CONFLICTING_END} if second_ends else set()
+    flags |= {Flag.SEQ_REUSED} if seq_reused else set()
+    flags |= {Flag.SEQ_GAP} if gaps else set()
+    told = Folded(
+        events=effective,
+        started=started,
+        ended=ended,
+        began_at=started.occurred_at if started else min(e.occurred_at for e in effective),
+        evse=_first(effective, lambda event: event.evse),
+        connector=_first(effective, lambda event: event.connector),
+        id_token=_token(effective),
+        remote_start=_first(effective, lambda event: event.remote_start),
+        dark=_dark(effective, ended),
+        charging=_first(reversed(effective), lambda event: event.charging),
+        reason=ended.reason if ended else None,
+        gaps=gaps,
+        complete=started is not None and ended is not None and not gaps,
+        conflicts=conflicts,
+    )
+    return _with_energy(told, flags, most_w)
+
+
+def takes_power(state: ChargingState) -> bool:
+    """Whether the car takes or asks for power: time in this state is charging, not parking."""
+    return state in _TAKES_POWER
+
+
+# ---------------------------------------------------------------- order
+
+
+def _distinct(events: Iterable[TransactionEvent]) -> Iterable[TransactionEvent]:
+    """One event per content; of copies the one received first, so that all orders agree."""
+    known: dict[bytes, TransactionEvent] = {}
+    for event in events:
+        other = known.get(event.content)
+        if other is None or _arrival(event) < _arrival(other):
+            known[event.content] = event
+    return known.values()
+
+
+def _arrival(event: TransactionEvent) -> tuple[datetime, bool]:
+    return event.received_at, event.offline
+
+
+def _by_time(event: TransactionEvent) -> tuple[datetime, int, int, bytes]:
+    seq = -1 if event.seq_no is None else event.seq_no
+    return event.occurred_at, _KINDS[event.kind], seq, event.content
+
+
+def _in_order(events: Iterable[TransactionEvent]) -> tuple[tuple[TransactionEvent, ...], bool]:
+    """Return the events in order, and whether the charger gave one number twice."""
+    everything = sorted(events, key=_by_time)
+    numbers = [event.seq_no for event in everything if event.seq_no is not None]
+    if len(set(numbers)) != len(numbers):
+        return tuple(everything), True
+    if not numbers:
+        return tuple(everything), False
+    numbered = sorted((e for e in everything if e.seq_no is not None), key=lambda e: e.seq_no or 0)
+    rest = (event for event in everything if event.seq_no is None)
+    return tuple(heapq.merge(numbered, rest, key=lambda event: event.occurred_at)), False
+
+
+def _first_of(
+    kind: EventKind, ordered: Sequence[TransactionEvent]
+) -> tuple[TransactionEvent | None, list[TransactionEvent]]:
+    """Return the first event of *kind* and those that contradict it."""
+    found = [event for event in ordered if event.kind is kind]
+    if not found:
+        return None, []
+    first = found[0]
+    return first, [event for event in found[1:] if not same_values(event, first)]
+
+
+def same_values(one: TransactionEvent, other: TransactionEvent) -> bool:
+    """Whether two starts, or two ends, say the same thing in different words."""
+    same = one.occurred_at == other.occurred_at and one.register_wh == other.register_wh
+    if one.kind is EventKind.ENDED:
+        return same
+    return same and one.id_token == other.id_token and one.evse == other.evse
+
+
+def _gaps(
+    events: Sequence[TransactionEvent],
+    started: TransactionEvent | None,
+    ended: TransactionEvent | None,
+) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of numbers that are missing between start and end (or last known)."""
+    numbers = sorted(event.seq_no for event in events if event.seq_no is not None)
+    if not numbers:
+        return ()
+    if started is not None and started.seq_no is not None:
+        numbers = [number for number in numbers if number >= started.seq_no]
+    if ended is not None and ended.seq_no is not None:
+        numbers = [number for number in numbers if number <= ended.seq_no]
+    return tuple((low + 1, high - 1) for low, high in pairwise(numbers) if high > low + 1)
+
+
+def _first(
+    events: Iterable[TransactionEvent], read: Callable[[TransactionEvent], _T | None]
+) -> _T | None:
+    return next((value for event in events if (value := read(event)) is not None), None)
+
+
+def _token(events: Sequence[TransactionEvent]) -> str | None:
+    """The token that began it; one that only stopped it counts where no other is known."""
+    begun = _first((e for e in events if e.kind is not EventKind.ENDED), lambda e: e.id_token)
+    return begun or _first(events, lambda event: event.id_token)
+
+
+def _dark(
+    events: Sequence[TransactionEvent], ended: TransactionEvent | None
+) -> tuple[tuple[datetime, datetime], ...]:
+    """Pair the moments at which the site lost power with those at which it came back."""
+    intervals: list[tuple[datetime, datetime]] = []
+    since: datetime | None = None
+    for event in sorted(events, key=_by_time):
+        if Flag.STITCHED in event.flags:
+            if since is not None:
+                intervals.append((since, event.occurred_at))
+            since = None
+        elif Flag.DARK in event.flags and since is None:
+            since = event.occurred_at
+    if since is not None and ended is not None and ended.occurred_at > since:
+        intervals.append((since, ended.occurred_at))
+    return tuple(intervals)
+
+
+# ---------------------------------------------------------------- energy
+
+
+def _with_energy(told: Folded, flags: set[Flag], most_w: int) -> Folded:
+    """Add registers, readings and what is wrong with them."""
+    meters = _meters(told.events)
+    registers = meters.registers
+    start = _boundary(told.started, ReadingContext.BEGIN, min)
+    stop = _boundary(told.ended, ReadingContext.END, max)
+    if told.ended_at is not None:
+        late = [at for at in registers if at > told.ended_at]
+        flags |= {Flag.AFTER_END} if late else set()
+        registers = {at: wh for at, wh in registers.items() if at <= told.ended_at}
+    if told.started is not None and start is None or told.ended is not None and stop is None:
+        flags |= {Flag.REGISTER_MISSING}
+    if start is None and registers:
+        start = registers[min(registers)]
+    if stop is None and told.ended is not None and registers:
+        stop = registers[max(registers)]
+    wrong, wrong_flags = _doubt(told, start, stop, registers, most_w)
+    flags |= wrong_flags
+    last_at, last = _last(told, start, stop, registers)
+    told = replace(
+        told,
+        start_wh=start,
+        stop_wh=stop,
+        last_wh=last,
+        last_at=last_at,
+        withheld=wrong,
+        flags=tuple(sorted(flags, key=_FLAGS.__getitem__)),
+    )
+    if told.ended is None or wrong is not None or start is None or stop is None:
+        return told
+    return replace(
+        told,
+        energy_wh=max(stop - start, 0),
+        readings=_readings(told, start, max(stop, start), meters),
+    )
+
+
+def _doubt(
+    told: Folded,
+    start: int | None,
+    stop: int | None,
+    registers: Mapping[datetime, int],
+    most_w: int,
+) -> tuple[str | None, set[Flag]]:
+    """Return why no bill can be made, and the flags that belong to it."""
+    ended_at, began_at = told.ended_at, told.began_at
+    if ended_at is None or began_at is None:
+        return "the transaction has not ended", set()
+    if start is None or stop is None:
+        return "no register says how much energy it was", {Flag.REGISTER_MISSING}
+    if ended_at < began_at:
+        return "it ends before it starts", {Flag.TIME_IMPLAUSIBLE}
+    inner = {at: wh for at, wh in registers.items() if began_at <= at <= ended_at}
+    if fall := _fall([start, *(inner[at] for at in sorted(inner)), stop]):
+        high, low = fall
+        text = f"the register fell from {high} to {low} Wh"
+        return text, {Flag.REGISTER_FELL, Flag.ENERGY_IMPLAUSIBLE}
+    seconds = int((ended_at - began_at).total_seconds())
+    energy = max(stop - start, 0)
+    if energy and ended_at == began_at:
+        return f"{energy} Wh in no time at all", {Flag.ENERGY_IMPLAUSIBLE}
+    if energy > 1_000 + most_w * seconds * 5 // (4 * 3600):
+        text = f"{energy} Wh in {seconds} s are more than {most_w} W can deliver"
+        return text, {Flag.ENERGY_IMPLAUSIBLE}
+    return None, set()
+
+
+def _fall(registers: Sequence[int]) -> tuple[int, int] | None:
+    """Return the first fall of a register that only rises, beyond mere rounding."""
+    highest = registers[0]
+    for register in registers[1:]:
+        if register < highest - REGISTER_TOLERANCE_WH:
+            return highest, register
+        highest = max(highest, register)
+    return None
+
+
+def _boundary(
+    event: TransactionEvent | None,
+    context: ReadingContext,
+    pick: Callable[[Iterable[datetime]], datetime],
+) -> int | None:
+    """The register with which a transaction begins or ends, as its own message says."""
+    if event is None or event.register_wh is not None:
+        return event.register_wh if event else None
+    return _own_register(event, context, pick)
+
+
+def _own_register(
+    event: TransactionEvent,
+    context: ReadingContext,
+    pick: Callable[[Iterable[datetime]], datetime],
+) -> int | None:
+    """The register among an event's own samples: of *context*, else at the outermost time."""
+    own = _whole(event.samples, Quantity.ENERGY_REGISTER)
+    named = _whole(
+        [sample for sample in event.samples if sample.context is context],
+        Quantity.ENERGY_REGISTER,
+    )
+    found = named or own
+    return found[pick(found)] if found else None
+
+
+def _last(
+    told: Folded, start: int | None, stop: int | None, registers: Mapping[datetime, int]
+) -> tuple[datetime | None, int | None]:
+    if told.ended_at is not None and stop is not None:
+        return told.ended_at, stop
+    if registers:
+        newest = max(registers)
+        return newest, registers[newest]
+    return (told.began_at, start) if start is not None else (None, None)
+
+
+# ---------------------------------------------------------------- samples
+
+
+@dataclass(frozen=True, slots=True)
+class _Meters:
+    registers: Mapping[datetime, int]
+    powers: Mapping[datetime, int]
+    currents: Mapping[datetime, int]
+
+
+def _meters(events: Sequence[TransactionEvent]) -> _Meters:
+    samples = list({sample for event in events for sample in event.samples})
+    registers = _whole(samples, Quantity.ENERGY_REGISTER)
+    return _Meters(
+        registers or _summed(events, _whole(samples, Quantity.ENERGY_INTERVAL)),
+        _whole(samples, Quantity.POWER),
+        _whole(samples, Quantity.CURRENT),
+    )
+
+
+def _whole(samples: Iterable[Sample], quantity: Quantity) -> dict[datetime, int]:
+    """Values of one quantity for the whole outlet by time; phases are added up.
+
+    Two values for one moment: the larger one, which is as good as the other and always the same.
+    """
+    whole: dict[datetime, int] = {}
+    phases: defaultdict[datetime, dict[str, int]] = defaultdict(dict)
+    for sample in samples:
+        if sample.quantity is not quantity or sample.place != "outlet":
+            continue
+        if sample.phase is None:
+            whole[sample.at] = max(sample.value, whole.get(sample.at, sample.value))
+        elif sample.phase[:2] in ("L1", "L2", "L3") and sample.phase[2:] in ("", "-N"):
+            known = phases[sample.at]
+            known[sample.phase] = max(sample.value, known.get(sample.phase, sample.value))
+    if whole or not phases:
+        return whole
+    all_phases = max(len(each) for each in phases.values())
+    return {at: sum(each.values()) for at, each in phases.items() if len(each) == all_phases}
+
+
+def _summed(
+    events: Sequence[TransactionEvent], intervals: Mapping[datetime, int]
+) -> dict[datetime, int]:
+    """Turn energies per interval into a register, where a charger has no other."""
+    total = next((e.register_wh for e in events if e.register_wh is not None), 0)
+    begun = next((e for e in events if e.kind is EventKind.STARTED), None)
+    registers = {begun.occurred_at: total} if begun is not None and intervals else {}
+    for at in sorted(intervals):
+        total += intervals[at]
+        registers[at] = total
+    return registers
+
+
+def _readings(told: Folded, start: int, stop: int, meters: _Meters) -> tuple[Reading, ...]:
+    """Return what was read, in order of time, from the start to the end."""
+    began, ended = told.began_at, told.ended_at
+    assert began is not None and ended is not None  # only called for what has both
+    states = dict(_states(told.events, began))
+    moments = {*meters.registers, *meters.powers, *meters.currents, *states}
+    inner = sorted(at for at in moments if began < at < ended)
+    return (
+        _reading(began, start, states, meters),
+        *(_reading(at, meters.registers.get(at), states, meters) for at in inner),
+        _reading(ended, stop, states, meters),
+    )
+
+
+def _reading(
+    at: datetime, wh: int | None, states: Mapping[datetime, bool], meters: _Meters
+) -> Reading:
+    return Reading(at, wh, states.get(at), meters.powers.get(at), meters.currents.get(at))
+
+
+def _states(events: Sequence[TransactionEvent], began: datetime) -> Iterator[tuple[datetime, bool]]:
+    for event in events:
+        if event.charging is not None:
+            yield max(event.occurred_at, began), takes_power(event.charging)
