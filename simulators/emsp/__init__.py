@@ -1,0 +1,31 @@
+"""A roaming partner (eMSP) that speaks OCPI 2.2.1 and knows nothing but the wire.
+
+`Emsp` is the whole partner; `Driver` is its app; `Fault` and `Kind` make it misbehave;
+`Script` decides what a real-time authorisation is answered; `rate` recomputes a CDR.
+"""
+
+from simulators.emsp.client import Answer, RegistrationFailed
+from simulators.emsp.commands import Command
+from simulators.emsp.driver import Drive, Driver
+from simulators.emsp.faults import Fault, Kind
+from simulators.emsp.partner import Emsp
+from simulators.emsp.rating import rate
+from simulators.emsp.store import Arrival, Complaint, Version, key_of
+from simulators.emsp.tokens import Script
+
+__all__ = [
+    "Answer",
+    "Arrival",
+    "Command",
+    "Complaint",
+    "Drive",
+    "Driver",
+    "Emsp",
+    "Fault",
+    "Kind",
+    "RegistrationFailed",
+    "Script",
+    "Version",
+    "key_of",
+    "rate",
+]

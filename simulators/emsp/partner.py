@@ -1,0 +1,401 @@
+"""The simulated eMSP: its server, its calls, its copies and its ledger in one handle for tests."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pydantic import ValidationError
+
+from simulators.emsp.client import VERSION, Answer, Client, object_url
+from simulators.emsp.commands import Command
+from simulators.emsp.connection import Connection, Party, mint_token
+from simulators.emsp.faults import Faults
+from simulators.emsp.ledger import Ledger
+from simulators.emsp.models import CommandResponse, without_nulls
+from simulators.emsp.rating import CannotRate, Cost, rate
+from simulators.emsp.receivers import Receivers
+from simulators.emsp.server import Server, ledger_line
+from simulators.emsp.store import Arrival, Complaint, Store, Version, key_of
+from simulators.emsp.tokens import Tokens, token_url
+from simulators.emsp.wire import Json, join, stamp
+
+T = TypeVar("T")
+
+INTERFACES = {
+    "credentials": "SENDER",
+    "locations": "RECEIVER",
+    "sessions": "RECEIVER",
+    "cdrs": "RECEIVER",
+    "tariffs": "RECEIVER",
+    "tokens": "SENDER",
+    "commands": "SENDER",
+}
+
+
+class Emsp:
+    """A roaming partner of one CPO. ``async with Emsp() as emsp: ...`` listens on loopback.
+
+    Args:
+        ledger: also append the ledger to this file.
+        public_url: how the CPO reaches us; default: the address that we listen on.
+        modules: interfaces that we offer; a CPO must not push to the others.
+
+    Attributes:
+        complaints: mistakes of the CPO; empty in a good run.
+        remarks: oddities that OCPI allows.
+        arrivals: every request, with its time.
+        cost_differences: CDRs whose total_cost is not what we compute.
+    """
+
+    def __init__(
+        self,
+        *,
+        country_code: str = "IN",
+        party_id: str = "EMP",
+        name: str = "Simulated Mobility",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        public_url: str | None = None,
+        ledger: Path | None = None,
+        modules: tuple[str, ...] = tuple(INTERFACES),
+    ) -> None:
+        self.us = Party(country_code, party_id)
+        self.name = name
+        self.connection = Connection()
+        self.client = Client(self.connection, self.us)
+        self.faults = Faults()
+        self.ledger = Ledger(ledger)
+        self.store = Store()
+        self.tokens = Tokens(self.us)
+        self.commands: dict[str, Command] = {}
+        self.arrivals: list[Arrival] = []
+        self.complaints: list[Complaint] = []
+        self.remarks: list[Complaint] = []
+        self.recomputed: dict[str, Cost] = {}
+        self.cost_differences: list[str] = []
+        self.receivers = Receivers(
+            self.store, self.connection, self.us, self.complaints, self.remarks, self._billed
+        )
+        self._server = Server(self, host, port)
+        self._host = host
+        self._public_url = public_url
+        self._modules = modules
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._server.up()
+
+    async def stop(self) -> None:
+        """Stop listening, write the commands that never got a result, close everything."""
+        self.faults.clear()
+        await self._server.down()
+        await self.client.close()
+        for command in self.commands.values():
+            self._write(command)
+        self.ledger.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def go_down(self) -> None:
+        """Refuse connections until `come_back`; copies and registration are kept."""
+        await self._server.down()
+
+    async def come_back(self) -> None:
+        """Listen again, on the same port."""
+        await self._server.up()
+
+    # -- who we are --------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """Our address without a path."""
+        return self._public_url or f"http://{self._host}:{self._server.port}"
+
+    @property
+    def versions_url(self) -> str:
+        """What a CPO needs, with a token A, to register with us."""
+        return join(self.base_url, "ocpi", "versions")
+
+    @property
+    def details_url(self) -> str:
+        """Our details of 2.2.1."""
+        return join(self.base_url, "ocpi", VERSION)
+
+    def url(self, module: str) -> str:
+        """The URL of one of our interfaces."""
+        return join(self.details_url, module)
+
+    def endpoints(self) -> list[Json]:
+        """The endpoints in our version details."""
+        return [
+            {"identifier": module, "role": INTERFACES[module], "url": self.url(module)}
+            for module in self._modules
+        ]
+
+    def credentials(self) -> Json:
+        """Our Credentials object, without the token."""
+        role = {
+            "role": "EMSP",
+            "party_id": self.us.party_id,
+            "country_code": self.us.country_code,
+            "business_details": {"name": self.name},
+        }
+        return {"url": self.versions_url, "roles": [role]}
+
+    # -- registration ------------------------------------------------------------------------
+
+    def hand_out_token(self) -> str:
+        """A token A, with which a CPO may register here once."""
+        self.connection.token_a = mint_token()
+        return self.connection.token_a
+
+    async def register(self, versions_url: str, token_a: str) -> None:
+        """Register at a CPO that gave us *token_a*.
+
+        Raises:
+            RegistrationFailed: with the OCPI code that says why.
+        """
+        await self.client.register(versions_url, token_a, self.credentials())
+
+    async def update_credentials(self) -> None:
+        """Renew the tokens by PUT."""
+        await self.client.update(self.credentials())
+
+    async def unregister(self) -> Answer:
+        """End the registration by DELETE."""
+        return await self.client.unregister()
+
+    # -- waiting and looking -----------------------------------------------------------------
+
+    async def wait_for(self, probe: Callable[[], T | None], timeout: float = 10.0) -> T:
+        """Wait until *probe* gives something true; asked again after every arrival.
+
+        Raises:
+            TimeoutError: after *timeout* seconds.
+        """
+        return await self.store.pulse.until(probe, timeout)
+
+    def history(self, module: str, *ids: str) -> list[Version]:
+        """Every version of an object, oldest first.
+
+        *ids*: country code, party id, id, and for locations EVSE uid and connector id.
+        """
+        return self.store.history.get((module, key_of(*ids)), [])
+
+    def pushes(self, module: str, object_id: str | None = None) -> list[Arrival]:
+        """The requests that arrived for *module*, of one object or of all."""
+        return [
+            arrival
+            for arrival in self.arrivals
+            if arrival.module == module and object_id in (None, arrival.object_id)
+        ]
+
+    def session(self, reference: str) -> Json | None:
+        """The session with this authorization_reference."""
+        sessions = self.store.sessions.values()
+        return next((s for s in sessions if s.get("authorization_reference") == reference), None)
+
+    def cdr_of(self, session_id: str) -> Json | None:
+        """The CDR of a session (not the credit)."""
+        cdrs = self.store.cdrs.values()
+        return next(
+            (c for c in cdrs if c.get("session_id") == session_id and not c.get("credit")), None
+        )
+
+    def complain(self, where: str, name: str, reason: str) -> None:
+        """Record a mistake of the CPO."""
+        self.receivers.complain(where, name, reason)
+
+    def answered(self, arrival: Arrival) -> None:
+        """A request is through: write it down and wake who waits."""
+        self.ledger.append(ledger_line(arrival))
+        self.store.pulse.beat()
+
+    def report(self) -> Json:
+        """What a steering process wants to know at a glance."""
+        return {
+            "registered": self.connection.registered,
+            "locations": len(self.store.locations),
+            "sessions": len(self.store.sessions),
+            "cdrs": len(self.store.cdrs),
+            "cdr_copies": sum(self.store.cdr_copies.values()),
+            "requests": len(self.arrivals),
+            "complaints": [f"{c.where}: {c.field}: {c.reason}" for c in self.complaints],
+            "cost_differences": self.cost_differences,
+        }
+
+    # -- money -------------------------------------------------------------------------------
+
+    def _billed(self, cdr: Json, stored: bool) -> None:
+        line = {"kind": "cdr", "id": cdr["id"], "session_id": cdr.get("session_id")}
+        self.ledger.append({**line, "body": cdr, "stored": stored})
+        if stored:
+            self._recompute(cdr)
+
+    def _recompute(self, cdr: Json) -> None:
+        try:
+            cost = rate(cdr, self._tariffs_for(cdr), self._time_zone(cdr))
+        except CannotRate as error:
+            self.complain(f"CDR {cdr['id']}", "tariffs", str(error))
+            return
+        self.recomputed[cdr["id"]] = cost
+        self.ledger.append(
+            {
+                "kind": "recomputed",
+                "cdr_id": cdr["id"],
+                "excl": str(cost.excl),
+                "incl": str(cost.incl),
+            }
+        )
+        if not cost.agrees_with(cdr["total_cost"]):
+            self.cost_differences.append(
+                f"CDR {cdr['id']}: {cdr['total_cost']}, recomputed {cost.excl} / {cost.incl}"
+            )
+
+    def _tariffs_for(self, cdr: Json) -> list[Json]:
+        """The tariffs inside the CDR, then our copies for whatever it left out."""
+        owner = (cdr["country_code"], cdr["party_id"])
+        return [
+            *(cdr.get("tariffs") or []),
+            *(
+                t
+                for t in self.store.tariffs.values()
+                if (t["country_code"], t["party_id"]) == owner
+            ),
+        ]
+
+    def _time_zone(self, cdr: Json) -> str:
+        ids = key_of(cdr["country_code"], cdr["party_id"], cdr["cdr_location"]["id"])
+        location = self.store.locations.get(ids)
+        return location["time_zone"] if location else "UTC"
+
+    # -- commands ----------------------------------------------------------------------------
+
+    async def command(self, name: str, **body: Any) -> Command:
+        """Send any command and read its answer; the result comes later (`Command.result`).
+
+        *body*: members beside response_url, which is ours, unless given.
+        """
+        identifier = str(uuid.uuid4())
+        whole = {"response_url": join(self.url("commands"), name, identifier), **body}
+        command = Command(identifier, name, whole)
+        self.commands[identifier] = command
+        endpoint = join(self.connection.endpoints["commands", "RECEIVER"], name)
+        answer = await self.client.request("POST", endpoint, whole)
+        self._take_answer(command, answer)
+        return command
+
+    def _take_answer(self, command: Command, answer: Answer) -> None:
+        command.mark_answered(answer.http, answer.code)
+        if answer.problem:
+            self.complain(f"{command.name} answer", "envelope", answer.problem)
+        if answer.data is not None:
+            try:
+                response = CommandResponse.model_validate(without_nulls(answer.data))
+                command.answer, command.timeout = response.result, response.timeout
+            except ValidationError as error:
+                self.complain(f"{command.name} answer", "data", str(error))
+        if command.answer != "ACCEPTED" or command.results:
+            self._write(command)
+
+    def take_result(self, command: Command, result: str, where: str) -> None:
+        """A CommandResult came; exactly one is right, and only after ACCEPTED."""
+        if command.results:
+            self.complain(where, "result", f"a second CommandResult: {result}")
+        if command.answered is not None and command.answer != "ACCEPTED":
+            self.complain(where, "result", f"a CommandResult after {command.answer}")
+        command.take(result)
+        if command.answered is not None:
+            self._write(command)
+
+    def _write(self, command: Command) -> None:
+        if not command.written:
+            command.written = True
+            self.ledger.append(command.line())
+
+    async def start_session(
+        self, location_id: str, evse_uid: str | None = None, *, token: Json, **body: Any
+    ) -> Command:
+        """START_SESSION with a fresh authorization_reference unless one is given."""
+        body.setdefault("authorization_reference", str(uuid.uuid4()))
+        if evse_uid is not None:
+            body["evse_uid"] = evse_uid
+        return await self.command("START_SESSION", token=token, location_id=location_id, **body)
+
+    async def stop_session(self, session_id: str) -> Command:
+        """STOP_SESSION."""
+        return await self.command("STOP_SESSION", session_id=session_id)
+
+    async def unlock_connector(self, location_id: str, evse_uid: str, connector_id: str) -> Command:
+        """UNLOCK_CONNECTOR."""
+        return await self.command(
+            "UNLOCK_CONNECTOR",
+            location_id=location_id,
+            evse_uid=evse_uid,
+            connector_id=connector_id,
+        )
+
+    async def reserve_now(
+        self, reservation_id: str, expiry: Any, location_id: str, *, token: Json, **body: Any
+    ) -> Command:
+        """RESERVE_NOW until *expiry* (an aware datetime)."""
+        return await self.command(
+            "RESERVE_NOW",
+            reservation_id=reservation_id,
+            expiry_date=stamp(expiry),
+            location_id=location_id,
+            token=token,
+            **body,
+        )
+
+    async def cancel_reservation(self, reservation_id: str) -> Command:
+        """CANCEL_RESERVATION."""
+        return await self.command("CANCEL_RESERVATION", reservation_id=reservation_id)
+
+    # -- tokens and pulling ------------------------------------------------------------------
+
+    async def push_token(self, token: Json) -> Answer:
+        """PUT one of our tokens to the CPO."""
+        base = self.connection.endpoints["tokens", "RECEIVER"]
+        return await self.client.request("PUT", token_url(base, token), token)
+
+    async def patch_token(self, token: Json, **changes: Any) -> Answer:
+        """Change one of our tokens here and PATCH it at the CPO."""
+        base = self.connection.endpoints["tokens", "RECEIVER"]
+        body = self.tokens.change(token["uid"], type=token["type"], **changes)
+        return await self.client.request("PATCH", token_url(base, token), body)
+
+    async def pull(self, module: str, **filters: Any) -> list[Json]:
+        """All of the CPO's locations, sessions, cdrs or tariffs, page by page."""
+        return await self.client.pull(module, **filters)
+
+    async def refresh(self, module: str = "locations") -> int:
+        """Pull locations or tariffs into our copies; returns how many came."""
+        held = {"locations": self.store.locations, "tariffs": self.store.tariffs}[module]
+        found = await self.pull(module)
+        for item in found:
+            held[key_of(item["country_code"], item["party_id"], item["id"])] = item
+        self.store.pulse.beat()
+        return len(found)
+
+    async def get(self, module: str, *segments: str) -> Answer:
+        """GET one object on the CPO's sender interface."""
+        return await self.client.request(
+            "GET", object_url(self.connection.endpoints[module, "SENDER"], *segments)
+        )
