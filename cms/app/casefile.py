@@ -103,7 +103,7 @@ class CaseFile:
         if (found := await self._store.session(SessionId(handle))) is not None:
             return [found.session]
         if (bill := await self._store.cdr(CdrId(handle))) is not None:
-            return await self._by_id(bill.cdr.session_id)
+            return await self._by_id(bill.cdr.session)
         if (command := await self._store.command(handle)) is not None and command.session:
             return await self._by_id(command.session)
         charger, at, moment = handle.rpartition("@")

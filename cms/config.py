@@ -1,0 +1,209 @@
+"""Settings: one TOML file, every key checked, every error naming file, key and what is expected.
+
+``config.example.toml`` shows every key with its default and its meaning.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from cms.domain.errors import InvalidValue
+from cms.domain.ids import LocationId, PartnerId
+from cms.intake.base import Intake, first_of
+from cms.intake.tariffs import RuleIn, TariffIn
+from cms.intake.tokens import TokenIn
+from cms.intake.topology import ChargerIn, LocationIn
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ConfigError(Exception):
+    """The config cannot be used; the text is one line that says where and why."""
+
+
+class TlsConfig(Intake):
+    certificate: Path
+    key: Path
+
+
+class OcppConfig(Intake):
+    host: str = "0.0.0.0"
+    port: Port = 9000
+    tls: TlsConfig | None = None
+    heartbeat_seconds: Annotated[int, Field(ge=10, le=86400)] = 300
+    ping_after_seconds: Seconds = 30.0
+    dead_after_seconds: Seconds = 46.0
+    call_timeout_seconds: Seconds = 30.0
+    handshake_timeout_seconds: Seconds = 10.0
+    most_handshakes_per_second: Annotated[int, Field(ge=1)] = 2000
+    most_unknown_per_address: Annotated[int, Field(ge=1)] = 50
+
+
+class HttpConfig(Intake):
+    host: str = "0.0.0.0"
+    port: Port = 8080
+    tls: TlsConfig | None = None
+    public_url: str | None = None
+    """How partners reach us, e.g. ``https://cpo.example``; default: http://127.0.0.1:port."""
+
+
+class DatabaseConfig(Intake):
+    url: str = "sqlite:///cms.db"
+
+
+class PartyConfig(Intake):
+    country_code: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "IN"
+    party_id: Annotated[str, Field(pattern=r"^[A-Z0-9]{3}$")] = "CPO"
+    name: str = "A charge point operator"
+    website: str | None = None
+
+    @property
+    def id(self) -> PartnerId:
+        return PartnerId(f"{self.country_code}*{self.party_id}")
+
+
+class ChargingConfig(Intake):
+    offline_grace_seconds: Annotated[float, Field(ge=0)] = 300.0
+    settle_grace_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How long after its stop a session waits for late meter values."""
+    session_push_seconds: Annotated[float, Field(ge=1)] = 15.0
+    dark_site_window_seconds: Seconds = 10.0
+    dark_site_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    dark_site_least: Annotated[int, Field(ge=2)] = 2
+    power_cut_policy: Literal["stitch", "end"] = "stitch"
+    stitch_within_seconds: Seconds = 3600.0
+    ask_partners_about_unknown_tokens: bool = False
+
+
+class RetentionConfig(Intake):
+    journal_days: Annotated[int, Field(ge=1)] = 400
+    exchange_days: Annotated[int, Field(ge=1)] = 90
+    authorisation_days: Annotated[int, Field(ge=1)] = 90
+
+
+class EnrolmentConfig(Intake):
+    location: str
+    until: datetime
+    secret: Annotated[str, Field(min_length=16)] | None = None
+    networks: tuple[str, ...] = ()
+    password: str | None = None
+    most: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+class LogConfig(Intake):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+class OcpiConfig(Intake):
+    allow_private_addresses: bool = False
+    """Partners' URLs may lead to private addresses (tests, a hub in the same network)."""
+    timeout_seconds: Seconds = 10.0
+    page_limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class Config(Intake):
+    ocpp: OcppConfig = OcppConfig()
+    http: HttpConfig = HttpConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    party: PartyConfig = PartyConfig()
+    charging: ChargingConfig = ChargingConfig()
+    retention: RetentionConfig = RetentionConfig()
+    log: LogConfig = LogConfig()
+    ocpi: OcpiConfig = OcpiConfig()
+    locations: tuple[LocationIn, ...] = ()
+    chargers: tuple[ChargerIn, ...] = ()
+    tariffs: tuple[TariffIn, ...] = ()
+    tariff_rules: tuple[RuleIn, ...] = ()
+    tokens: tuple[TokenIn, ...] = ()
+    enrolment: tuple[EnrolmentConfig, ...] = ()
+
+    @property
+    def public_url(self) -> str:
+        scheme = "https" if self.http.tls else "http"
+        return (self.http.public_url or f"{scheme}://127.0.0.1:{self.http.port}").rstrip("/")
+
+
+def load(path: Path | None) -> Config:
+    """Read the config file; ``CMS_DATABASE`` in the environment overrides ``database.url``.
+
+    Args:
+        path: None = ``CMS_CONFIG`` from the environment, else ``config.toml`` if it is there, else
+            all defaults.
+
+    Raises:
+        ConfigError: one line that names the file, the key and what is expected.
+    """
+    path = path or _found()
+    data = _read(path) if path is not None else {}
+    if url := os.environ.get("CMS_DATABASE"):
+        data.setdefault("database", {})["url"] = url
+    name = path.name if path is not None else "(defaults)"
+    try:
+        return checked(Config.model_validate(data))
+    except ValidationError as error:
+        raise ConfigError(f"{name}: {first_of(error)}") from None
+    except InvalidValue as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def checked(config: Config) -> Config:
+    """Check what no single key shows: references, files that must be there.
+
+    Raises:
+        InvalidValue: naming the key.
+    """
+    sites = {LocationId(each.id) for each in config.locations}
+    tariffs = {each.id for each in config.tariffs}
+    for position, charger in enumerate(config.chargers):
+        where = f"chargers[{position}]"
+        if charger.location not in sites:
+            raise InvalidValue(
+                f"{where}.location", f"no location {charger.location!r} in this file"
+            )
+        if charger.auth == "basic" and charger.password is None:
+            raise InvalidValue(
+                f"{where}.password", 'expected at least 16 random characters, or auth = "none"'
+            )
+        for evse in charger.evses:
+            for connector in evse.connectors:
+                for tariff in connector.tariffs:
+                    if tariff not in tariffs:
+                        raise InvalidValue(
+                            f"{where}.evses.connectors.tariffs",
+                            f"no tariff {tariff!r} in this file",
+                        )
+    for key, tls in (("ocpp.tls", config.ocpp.tls), ("http.tls", config.http.tls)):
+        for name, file in (
+            () if tls is None else (("certificate", tls.certificate), ("key", tls.key))
+        ):
+            if not file.is_file():
+                raise InvalidValue(f"{key}.{name}", f"no file {file}")
+    return config
+
+
+def _found() -> Path | None:
+    if given := os.environ.get("CMS_CONFIG"):
+        return Path(given)
+    return Path("config.toml") if Path("config.toml").is_file() else None
+
+
+def _read(path: Path) -> dict[str, dict[str, object]]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder, expected a TOML file") from None
+    except PermissionError:
+        raise ConfigError(f"{path}: may not be read") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name}: not TOML: {error}") from None

@@ -1,0 +1,155 @@
+"""Tariffs and the price book as operators write them down, net or gross."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from cms.domain.errors import InvalidValue
+from cms.domain.ids import EvseUid, LocationId, PartnerId, TariffId
+from cms.domain.tariff import (
+    ALWAYS,
+    Basis,
+    Dimension,
+    DisplayText,
+    Element,
+    PriceComponent,
+    PriceLimit,
+    ReservationPhase,
+    Restrictions,
+    Tariff,
+    TariffKind,
+    Tax,
+)
+from cms.domain.tariff_choice import TariffRule
+from cms.intake.base import Intake
+
+
+class TaxIn(Intake):
+    name: Annotated[str, Field(min_length=1, max_length=36)]
+    percent: Annotated[Decimal, Field(ge=0, le=100)]
+
+    def value(self) -> Tax:
+        return Tax(self.name, self.percent)
+
+
+class ComponentIn(Intake):
+    """*price* per kWh, hour or session, net or gross as the tariff's *basis* says."""
+
+    dimension: Dimension
+    price: Annotated[Decimal, Field(ge=0)]
+    step_size: Annotated[int, Field(ge=1)] = 1
+    taxes: tuple[TaxIn, ...] | None = None
+
+    def value(self) -> PriceComponent:
+        taxes = None if self.taxes is None else tuple(each.value() for each in self.taxes)
+        return PriceComponent(self.dimension, self.price, self.step_size, taxes)
+
+
+class RestrictionsIn(Intake):
+    start_time: time | None = None
+    end_time: time | None = None
+    start_date: date | None = None
+    end_date: date | None = None
+    min_kwh: Decimal | None = None
+    max_kwh: Decimal | None = None
+    min_current: Decimal | None = None
+    max_current: Decimal | None = None
+    min_power: Decimal | None = None
+    max_power: Decimal | None = None
+    min_duration: int | None = None
+    max_duration: int | None = None
+    day_of_week: frozenset[Annotated[int, Field(ge=1, le=7)]] = frozenset()
+    reservation: ReservationPhase | None = None
+
+    def value(self) -> Restrictions:
+        return Restrictions(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class ElementIn(Intake):
+    components: Annotated[tuple[ComponentIn, ...], Field(min_length=1)]
+    restrictions: RestrictionsIn | None = None
+
+    def value(self) -> Element:
+        return Element(
+            tuple(each.value() for each in self.components),
+            ALWAYS if self.restrictions is None else self.restrictions.value(),
+        )
+
+
+class LimitIn(Intake):
+    net: Annotated[Decimal, Field(ge=0)] | None = None
+    gross: Annotated[Decimal, Field(ge=0)] | None = None
+
+    def value(self) -> PriceLimit:
+        return PriceLimit(self.net, self.gross)
+
+
+class TextIn(Intake):
+    language: Annotated[str, Field(min_length=2, max_length=2)]
+    text: Annotated[str, Field(max_length=512)]
+
+
+class TariffIn(Intake):
+    """*price_per_kwh* is the short form of one ENERGY component; else give *elements*."""
+
+    id: Annotated[str, Field(min_length=1, max_length=36)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    basis: Basis = Basis.NET
+    taxes: tuple[TaxIn, ...] = ()
+    price_per_kwh: Annotated[Decimal, Field(ge=0)] | None = None
+    elements: tuple[ElementIn, ...] = ()
+    min_price: LimitIn | None = None
+    max_price: LimitIn | None = None
+    kind: TariffKind | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    names: tuple[TextIn, ...] = ()
+    alt_url: str | None = None
+
+    def value(self) -> Tariff:
+        return Tariff(
+            id=TariffId(self.id),
+            currency=self.currency,
+            elements=self._elements(),
+            basis=self.basis,
+            taxes=tuple(each.value() for each in self.taxes),
+            min_price=None if self.min_price is None else self.min_price.value(),
+            max_price=None if self.max_price is None else self.max_price.value(),
+            kind=self.kind,
+            valid_from=self.valid_from,
+            valid_to=self.valid_to,
+            names=tuple(DisplayText(each.language, each.text) for each in self.names),
+            alt_url=self.alt_url,
+        )
+
+    def _elements(self) -> tuple[Element, ...]:
+        if (self.price_per_kwh is None) == (not self.elements):
+            raise InvalidValue("elements", "give either elements or price_per_kwh")
+        if self.price_per_kwh is not None:
+            return (Element((PriceComponent(Dimension.ENERGY, self.price_per_kwh),)),)
+        return tuple(each.value() for each in self.elements)
+
+
+class RuleIn(Intake):
+    """A line of the price book: this tariff there, for those; what is left out means any."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    tariff: str
+    partner: Annotated[str, Field(pattern=r"^[A-Z]{2}\*[A-Z0-9]{3}$")] | None = None
+    location: str | None = None
+    evse: str | None = None
+    connector: int | None = None
+
+    def value(self) -> TariffRule:
+        return TariffRule(
+            self.id,
+            TariffId(self.tariff),
+            None if self.partner is None else PartnerId(self.partner),
+            None if self.location is None else LocationId(self.location),
+            None if self.evse is None else EvseUid(self.evse),
+            self.connector,
+        )
