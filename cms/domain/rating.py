@@ -1,0 +1,331 @@
+"""The one rating engine: running sessions, bills and quotes are all priced by :func:`rate`.
+
+Per dimension the first element holds whose restrictions all match (moment by moment); volumes per
+component are summed over the session; step_size is applied once to the session's totals; exact
+costs are clamped; and one rounding, half up, makes minor units of the totals, from which all parts
+are cut by largest remainder. The order and the rules are those of OCPI 2.2.1, tariffs module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from cms.domain.money import Money, Price, TaxLine, apportion, half_up, minor_digits, share
+from cms.domain.price_plan import MICROSECONDS, Plan, PlannedComponent, TariffPlan, plan_of
+from cms.domain.rated import Clamp, CostLine, Period, Rating, Reservation
+from cms.domain.rating_trace import trace_of
+from cms.domain.sweep import Sweep, sweep
+from cms.domain.tariff import Dimension, Tariff, Tax
+from cms.domain.usage import Usage, UsageKind
+
+__all__ = ["Clamp", "CostLine", "Period", "Rating", "Reservation", "rate"]
+
+_SAME_TIME = 1800
+"""Microseconds: half of the sixth digit of an hour. A total that exceeds a multiple of the step by
+no more is that multiple, or else a charger's milliseconds would cost a whole block."""
+
+_SAME_ENERGY = Fraction(1, 2000)
+"""Wh: half of the sixth digit of a kWh, for energy that is no whole number of Wh."""
+
+
+class _Part(IntEnum):
+    """The parts of a total, in the order in which a bill names them."""
+
+    FIXED = 0
+    ENERGY = 1
+    TIME = 2
+    PARKING = 3
+    RESERVATION = 4
+
+
+_PART_OF = {
+    Dimension.FLAT: _Part.FIXED,
+    Dimension.ENERGY: _Part.ENERGY,
+    Dimension.TIME: _Part.TIME,
+    Dimension.PARKING_TIME: _Part.PARKING,
+}
+
+
+def rate(
+    tariff: Tariff,
+    usages: Sequence[Usage],
+    zone: ZoneInfo,
+    *,
+    reservation: Reservation | None = None,
+) -> Rating:
+    """Price a session.
+
+    Args:
+        tariff: as it was when the session started.
+        usages: contiguous, in order; empty when a reservation was never used. Dark (UNBILLED)
+            time costs nothing and does not count for duration restrictions; energy that the
+            register counted in it is billed.
+        zone: the site's; times of day and weekdays of the tariff are its wall clock.
+        reservation: time for which the EVSE was held before.
+
+    Raises:
+        InvalidValue: if a usage does not start where the one before ended.
+    """
+    plan = plan_of(tariff)
+    costs: list[_Cost] = []
+    periods: list[Period] = []
+    walks: list[Sweep] = []
+    if reservation is not None:
+        held = plan.expired if reservation.expired else plan.reserved
+        walks.append(_walk_reservation(held, reservation, zone))
+        costs += _costs(held, walks[-1], reserved=True)
+        periods += walks[-1].periods(tariff.id)
+    if usages:
+        walks.append(sweep(plan.session, usages, zone))
+        costs += _costs(plan.session, walks[-1], reserved=False)
+        periods += walks[-1].periods(tariff.id)
+    sums = _sum_up(tariff.currency, plan, costs, with_minimum=bool(usages))
+    lines = tuple(_line(tariff, cost) for cost in costs)
+    spent = {kind: _spent(walks, kind) for kind in UsageKind}
+    return Rating(
+        tariff=tariff.id,
+        currency=tariff.currency,
+        periods=tuple(periods),
+        lines=lines,
+        fixed=sums.parts[_Part.FIXED],
+        energy=sums.parts[_Part.ENERGY],
+        time=sums.parts[_Part.TIME],
+        parking=sums.parts[_Part.PARKING],
+        reservation=sums.parts[_Part.RESERVATION],
+        total=sums.total,
+        clamp=sums.clamp,
+        exact_net=sums.net,
+        exact_gross=sums.gross,
+        wh=walks[-1].energy if usages else 0,
+        charging_time=spent[UsageKind.CHARGING],
+        parking_time=spent[UsageKind.PARKING],
+        unbilled_time=spent[UsageKind.UNBILLED],
+        reserved_time=spent[UsageKind.RESERVED],
+        trace=trace_of(tariff, periods, lines, sums.total, sums.clamp, sums.exact, zone),
+    )
+
+
+def _spent(walks: Sequence[Sweep], kind: UsageKind) -> timedelta:
+    return timedelta(microseconds=sum(walk.spent[kind] for walk in walks))
+
+
+def _walk_reservation(plan: Plan, reservation: Reservation, zone: ZoneInfo) -> Sweep:
+    held = Usage(reservation.start, reservation.end, 0, UsageKind.RESERVED)
+    return sweep(plan, [held], zone)
+
+
+@dataclass(slots=True)
+class _Cost:
+    """What one component costs, exact; volumes in its own unit (Wh, microseconds, 1)."""
+
+    component: PlannedComponent
+    part: _Part
+    volume: int | Fraction
+    billed: int | Fraction
+    net: Fraction
+    gross: Fraction
+
+
+def _costs(plan: Plan, walk: Sweep, *, reserved: bool) -> list[_Cost]:
+    """Apply the steps, then price every component that was used, in the order of a bill."""
+    billed = list(walk.volumes)
+    for index in walk.flats:
+        if index is not None:
+            walk.volumes[index] = billed[index] = 1
+    _step_energy(plan, walk, billed)
+    _step_time(plan, walk, billed)
+    costs = [
+        _cost(component, walk.volumes[index], billed[index], reserved)
+        for index, component in enumerate(plan.components)
+        if billed[index] or walk.volumes[index]
+    ]
+    costs.sort(key=lambda cost: (cost.part, cost.component.element))
+    return costs
+
+
+def _cost(
+    component: PlannedComponent, volume: int | Fraction, billed: int | Fraction, reserved: bool
+) -> _Cost:
+    part = _Part.RESERVATION if reserved else _PART_OF[component.dimension]
+    net, gross = component.net * billed, component.gross * billed
+    return _Cost(component, part, volume, billed, net, gross)
+
+
+def _step_energy(plan: Plan, walk: Sweep, billed: list[int | Fraction]) -> None:
+    """Round the session's priced energy up by the last energy component, which bears the rest."""
+    if walk.last_energy is None:
+        return
+    step = plan.components[walk.last_energy].step
+    volume = _total(plan, walk, Dimension.ENERGY)
+    billed[walk.last_energy] += _surplus(volume, step, _SAME_ENERGY)
+
+
+def _step_time(plan: Plan, walk: Sweep, billed: list[int | Fraction]) -> None:
+    """Round priced parking up if there is any, else priced charging (or reserved) time."""
+    last, dimension = walk.last_parking, Dimension.PARKING_TIME
+    if last is None:
+        last, dimension = walk.last_time, Dimension.TIME
+    if last is None or plan.components[last].step <= 1:
+        return
+    step = plan.components[last].step * MICROSECONDS
+    billed[last] += _surplus(_total(plan, walk, dimension), step, _SAME_TIME)
+
+
+def _total(plan: Plan, walk: Sweep, dimension: Dimension) -> int | Fraction:
+    return sum(
+        volume
+        for component, volume in zip(plan.components, walk.volumes, strict=True)
+        if component.dimension is dimension
+    )
+
+
+def _surplus(volume: int | Fraction, step: int, same: int | Fraction) -> int | Fraction:
+    """What is missing to the next multiple of *step*; nothing within *same* above a multiple."""
+    if step == 0 or volume <= 0 or (step == 1 and isinstance(volume, int)):
+        return 0
+    over = volume % step
+    return 0 if over <= same < step else step - over
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Totals and parts of a rating."""
+
+    parts: list[Price]
+    total: Price
+    clamp: Clamp | None
+    exact: tuple[Fraction, Fraction]
+    net: Fraction
+    gross: Fraction
+
+
+_Cell = tuple[int, Tax, Fraction]
+
+
+def _sum_up(
+    currency: str, plan: TariffPlan, costs: Sequence[_Cost], *, with_minimum: bool
+) -> _Sums:
+    """Clamp the exact sums, round the totals once, and cut every part from them."""
+    scale = 10 ** minor_digits(currency)
+    nets = [Fraction() for _ in _Part]
+    gross = Fraction()
+    for cost in costs:
+        nets[cost.part] += cost.net
+        gross += cost.gross
+    net = sum(nets, Fraction())
+    cells = _tax_cells(costs)
+    rounded_net, rounded_gross = half_up(net * scale), half_up(gross * scale)
+    parts = _parts(currency, scale, nets, rounded_net, cells, rounded_gross - rounded_net)
+    total = _added(currency, parts)
+    min_net, min_gross = (plan.min_net, plan.min_gross) if with_minimum else (None, None)
+    clamped_net = _clamped(net, min_net, plan.max_net)
+    clamped_gross = _clamped(gross, min_gross, plan.max_gross)
+    clamp = None
+    if (clamped_net, clamped_gross) != (net, gross):
+        due_net, due_gross = half_up(clamped_net * scale), half_up(clamped_gross * scale)
+        clamp = Clamp(
+            Money.from_minor(due_net - rounded_net, currency),
+            Money.from_minor(due_gross - rounded_gross, currency),
+        )
+        both = plan.max_gross is not None or min_gross is not None
+        total = _clamped_price(total, cells, due_net, due_gross, both)
+    return _Sums(parts, total, clamp, (net, gross), clamped_net, clamped_gross)
+
+
+def _tax_cells(costs: Sequence[_Cost]) -> list[_Cell]:
+    """Exact taxes per part and tax, in order of first appearance."""
+    cells: dict[tuple[int, Tax], Fraction] = {}
+    for cost in costs:
+        for tax, per_unit in cost.component.taxes:
+            key = (cost.part, tax)
+            cells[key] = cells.get(key, Fraction()) + per_unit * cost.billed
+    return [(part, tax, amount) for (part, tax), amount in cells.items()]
+
+
+def _parts(
+    currency: str,
+    scale: int,
+    nets: Sequence[Fraction],
+    net: int,
+    cells: Sequence[_Cell],
+    tax: int,
+) -> list[Price]:
+    """Cut the parts' nets from the rounded *net*, and their tax lines from the rounded *tax*."""
+    lines: list[list[TaxLine]] = [[] for _ in _Part]
+    amounts = apportion(tax, [amount * scale for _, _, amount in cells])
+    for (part, kind, _), minor in zip(cells, amounts, strict=True):
+        lines[part].append(TaxLine(kind.name, kind.percent, Money.from_minor(minor, currency)))
+    return [
+        Price(Money.from_minor(minor, currency), tuple(lines[part]))
+        for part, minor in enumerate(apportion(net, [amount * scale for amount in nets]))
+    ]
+
+
+def _added(currency: str, parts: Sequence[Price]) -> Price:
+    result = Price.zero(currency)
+    for part in parts:
+        if part.net or part.taxes:
+            result += part
+    return result
+
+
+def _clamped(value: Fraction, low: Fraction | None, high: Fraction | None) -> Fraction:
+    if low is not None and value < low:
+        value = low
+    return high if high is not None and value > high else value
+
+
+def _clamped_price(total: Price, cells: Sequence[_Cell], net: int, gross: int, both: bool) -> Price:
+    """Return the price after a clamp to *net* and *gross* minor units.
+
+    Where the tariff limits net and gross, what lies between them is tax, and is split over the
+    session's taxes in their own proportion. Otherwise (only net is limited, or nothing is taxed)
+    the taxes stay what they were and the clamp line bears the difference.
+    """
+    currency = total.currency
+    kinds = [(line.name, line.percent) for line in total.taxes]
+    weights = [
+        sum((amount for _, tax, amount in cells if (tax.name, tax.percent) == kind), Fraction())
+        for kind in kinds
+    ]
+    base = Money.from_minor(net, currency)
+    if both and any(weights) and gross >= net:
+        amounts = share(gross - net, weights)
+        return Price(
+            base,
+            tuple(
+                TaxLine(name, percent, Money.from_minor(minor, currency))
+                for (name, percent), minor in zip(kinds, amounts, strict=True)
+            ),
+        )
+    rest = Money.from_minor(gross - net, currency) - total.tax
+    return Price(base, total.taxes, rest if rest else None)
+
+
+def _line(tariff: Tariff, cost: _Cost) -> CostLine:
+    component = cost.component
+    return CostLine(
+        component.dimension,
+        component.element,
+        _shown(component.dimension, cost.volume),
+        _shown(component.dimension, cost.billed),
+        component.source.price,
+        tariff.basis,
+        tariff.taxes_of(component.source),
+        cost.net,
+        cost.gross,
+        cost.part is _Part.RESERVATION,
+    )
+
+
+def _shown(dimension: Dimension, volume: int | Fraction) -> int | Fraction:
+    """Seconds for times (the engine counts microseconds), whole where they are whole."""
+    if dimension in (Dimension.ENERGY, Dimension.FLAT):
+        return volume
+    seconds = Fraction(volume, MICROSECONDS)
+    return seconds.numerator if seconds.denominator == 1 else seconds

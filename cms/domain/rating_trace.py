@@ -1,0 +1,132 @@
+"""The trace: how a price came about, in lines that a person can follow with a pencil."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from cms.domain.money import Price, to_decimal
+from cms.domain.rated import Clamp, CostLine, Period
+from cms.domain.tariff import Basis, Dimension, Tariff
+from cms.domain.units import plain
+from cms.domain.usage import UsageKind
+
+_PRICED = {
+    Dimension.ENERGY: "energy",
+    Dimension.FLAT: "flat price",
+    Dimension.TIME: "charging time",
+    Dimension.PARKING_TIME: "parking time",
+}
+_TIMES = {
+    UsageKind.CHARGING: "charging",
+    UsageKind.PARKING: "parking",
+    UsageKind.UNBILLED: "no power at the site, time not billed",
+    UsageKind.RESERVED: "reserved",
+}
+
+
+def trace_of(
+    tariff: Tariff,
+    periods: Sequence[Period],
+    lines: Sequence[CostLine],
+    total: Price,
+    clamp: Clamp | None,
+    exact: tuple[Fraction, Fraction],
+    zone: ZoneInfo,
+) -> tuple[str, ...]:
+    """Write the steps from periods to total. *exact* is (net, gross) before any clamp."""
+    return (
+        _heading(tariff, zone),
+        *(_period(period, zone) for period in periods),
+        *(_line(line, tariff.currency) for line in lines),
+        f"Sum: net {_exact(exact[0])}, gross {_exact(exact[1])} {tariff.currency}",
+        *_clamp(tariff, clamp),
+        _total(total),
+    )
+
+
+def _heading(tariff: Tariff, zone: ZoneInfo) -> str:
+    basis = "include taxes" if tariff.basis is Basis.GROSS else "are without taxes"
+    return f"Tariff {tariff.id}: prices in {tariff.currency} {basis}; site time {zone.key}"
+
+
+def _period(period: Period, zone: ZoneInfo) -> str:
+    start, end = _wall(period.start, zone), _wall(period.end, zone)
+    text = f"{start} to {end}: {_TIMES[period.kind]}, {_exact(period.wh)} Wh"
+    if period.wh:
+        text += f"; energy {_by(period.energy)}"
+    if period.kind is not UsageKind.UNBILLED:
+        text += f"; time {_by(period.time)}"
+    return text
+
+
+def _by(element: int | None) -> str:
+    return "free" if element is None else f"by element {element}"
+
+
+def _wall(at: datetime, zone: ZoneInfo) -> str:
+    return at.astimezone(zone).isoformat(" ")
+
+
+def _line(line: CostLine, currency: str) -> str:
+    what = _PRICED[line.dimension]
+    if line.reserved:
+        what = "reservation, flat" if line.dimension is Dimension.FLAT else "reserved time"
+    text = f"Element {line.element}, {what}: {_volume(line)}"
+    price = f"{plain(line.price)} {currency}{_per(line.dimension)}"
+    text += f"{price} = net {_exact(line.net)}"
+    for tax in line.taxes:
+        share = line.net * Fraction(tax.percent) / 100
+        text += f" + {tax.name} {plain(tax.percent)} % {_exact(share)}"
+    return f"{text} = gross {_exact(line.gross)} {currency}"
+
+
+def _volume(line: CostLine) -> str:
+    if line.dimension is Dimension.FLAT:
+        return ""
+    unit = "Wh" if line.dimension is Dimension.ENERGY else "s"
+    text = f"{_exact(line.volume)} {unit}"
+    if line.billed != line.volume:
+        text += f", by its step billed as {_exact(line.billed)} {unit}"
+    return f"{text} x "
+
+
+def _per(dimension: Dimension) -> str:
+    return {Dimension.ENERGY: "/kWh", Dimension.FLAT: ""}.get(dimension, "/h")
+
+
+def _clamp(tariff: Tariff, clamp: Clamp | None) -> Iterator[str]:
+    if clamp is None:
+        return
+    names = []
+    for name, limit in (("minimum", tariff.min_price), ("maximum", tariff.max_price)):
+        if limit is not None:
+            net, gross = tariff.net_limit(limit), tariff.gross_limit(limit)
+            ends = f"net {_exact(net)}" + ("" if gross is None else f", gross {_exact(gross)}")
+            names.append(f"{name} price {ends}")
+    yield (
+        f"Limits ({'; '.join(names)}) change net by {clamp.net.amount}"
+        f" and gross by {clamp.gross.amount} {tariff.currency}"
+    )
+
+
+def _total(total: Price) -> str:
+    taxes = "".join(
+        f" + {line.name} {plain(line.percent)} % {line.amount.amount}" for line in total.taxes
+    )
+    clamp = "" if total.clamp is None else f" + limit {total.clamp.amount}"
+    return f"Rounded once, half up: net {total.net.amount}{taxes}{clamp} = gross {total.gross}"
+
+
+def _exact(value: Fraction | int | Decimal) -> str:
+    """Write an exact value: as a decimal where it ends, else as a fraction with six digits."""
+    if isinstance(value, int):
+        return str(value)
+    value = Fraction(value)
+    scaled = value * 10**12
+    if scaled.denominator == 1:
+        return str(plain(Decimal(scaled.numerator).scaleb(-12)))
+    return f"{value.numerator}/{value.denominator} ({to_decimal(value)})"

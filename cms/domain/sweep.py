@@ -1,0 +1,260 @@
+"""Walking a session through a plan: who priced how much, and in which periods.
+
+Time is whole microseconds since the start of the walk. Energy at a boundary inside a segment is
+interpolated evenly and rounded half up to a whole Wh, so that what partners see in the periods is
+exactly what was billed; a threshold of energy is met exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from cms.domain.errors import InvalidValue
+from cms.domain.ids import TariffId
+from cms.domain.money import half_up
+from cms.domain.price_plan import Choice, Plan
+from cms.domain.rated import Period
+from cms.domain.usage import Usage, UsageKind
+from cms.domain.wallclock import passings
+
+MICROSECOND = timedelta(microseconds=1)
+_HOUR = 3_600_000_000
+
+_CHARGING, _PARKING = UsageKind.CHARGING, UsageKind.PARKING
+_UNBILLED, _RESERVED = UsageKind.UNBILLED, UsageKind.RESERVED
+
+
+class _OpenPeriod:
+    """A period that may still grow."""
+
+    __slots__ = ("currents", "end", "energy", "kind", "powers", "start", "time", "wh")
+
+    def __init__(self, start: int, kind: UsageKind, energy: int | None, time: int | None) -> None:
+        self.start = self.end = start
+        self.kind, self.energy, self.time = kind, energy, time
+        self.wh: int | Fraction = 0
+        self.powers: list[int] = []
+        self.currents: list[int] = []
+
+
+class Sweep:
+    """One walk. ``take`` every usage in order, then read the results.
+
+    Attributes:
+        volumes: per component of the plan, Wh or microseconds that it prices.
+        last_energy, last_time, last_parking: the component that priced each last.
+        flats: per group of the plan, the flat component that is due.
+        spent: microseconds per kind of time.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_cuts",
+        "_elapsed",
+        "_end",
+        "_masks",
+        "_now",
+        "_origin",
+        "_periods",
+        "_plan",
+        "energy",
+        "flats",
+        "last_energy",
+        "last_parking",
+        "last_time",
+        "spent",
+        "volumes",
+    )
+
+    def __init__(self, plan: Plan, start: datetime, end: datetime, zone: ZoneInfo) -> None:
+        self._plan = plan
+        self._origin = self._end = start
+        self._now = self._elapsed = self._clock = 0
+        self._cuts, self._masks = _clock_bands(plan, start, end, zone)
+        self._periods: list[_OpenPeriod] = []
+        self.energy: int | Fraction = 0
+        self.volumes: list[int | Fraction] = [0] * len(plan.components)
+        self.last_energy: int | None = None
+        self.last_time: int | None = None
+        self.last_parking: int | None = None
+        self.flats: list[int | None] = [None] * len(plan.choose(0).flats)
+        self.spent = dict.fromkeys(UsageKind, 0)
+
+    def take(self, usage: Usage) -> None:
+        """Walk through one usage, piece by piece where something changes inside it.
+
+        Raises:
+            InvalidValue: if it does not start where the one before ended.
+        """
+        if usage.start != self._end:
+            raise InvalidValue("usages", f"{usage.start} does not continue {self._end}")
+        self._end = usage.end
+        plan, begin, base = self._plan, self._now, self.energy
+        end = (usage.end - self._origin) // MICROSECOND
+        goal = base + usage.wh
+        held = self._held(usage, end - begin)
+        while True:
+            while self._clock < len(self._cuts) and self._cuts[self._clock] <= self._now:
+                self._clock += 1
+            mask = held & self._masks[self._clock]
+            if plan.energy.thresholds:
+                mask &= plan.energy.mask(self.energy)
+            if plan.duration.thresholds:
+                mask &= plan.duration.mask(self._elapsed)
+            at, energy = self._next_stop(usage, begin, end, base, goal)
+            self._piece(usage, at, energy, plan.choose(mask))
+            if at == end and energy == goal:
+                return
+
+    def periods(self, tariff: TariffId) -> list[Period]:
+        """The periods so far, each with the numbers of the elements that priced it."""
+        return [self._period(each, tariff) for each in self._periods]
+
+    def _held(self, usage: Usage, duration: int) -> int:
+        """Elements that power and current allow, for the whole usage."""
+        plan, mask = self._plan, -1
+        if plan.power.thresholds:
+            mask = plan.power.mask(_power(usage, duration))
+        if plan.current.thresholds:
+            if usage.current_ma is not None:
+                mask &= plan.current.mask(usage.current_ma)
+            elif usage.kind is _CHARGING:
+                mask &= plan.current_unknown
+            else:
+                mask &= plan.current.mask(0)
+        return mask
+
+    def _next_stop(
+        self, usage: Usage, begin: int, end: int, base: int | Fraction, goal: int | Fraction
+    ) -> tuple[int, int | Fraction]:
+        """Return where the next piece ends: its time, and the energy of the walk by then."""
+        at = end
+        if self._clock < len(self._cuts) and self._cuts[self._clock] < at:
+            at = self._cuts[self._clock]
+        if self._plan.duration.thresholds and usage.kind is not _UNBILLED:
+            limit = self._plan.duration.after(self._elapsed)
+            if limit is not None:
+                at = min(at, self._now + int(limit) - self._elapsed)
+        energy = goal if at == end else _position(base, goal, self.energy, at - begin, end - begin)
+        if self._plan.energy.thresholds and goal > self.energy:
+            crossed = self._plan.energy.after(self.energy)
+            if crossed is not None and crossed < goal:
+                when = begin + int((crossed - base) * (end - begin) // usage.wh)
+                if when <= at:
+                    return max(when, self._now), crossed
+                return at, min(energy, crossed)
+        return at, energy
+
+    def _piece(self, usage: Usage, at: int, energy: int | Fraction, choice: Choice) -> None:
+        kind, duration, used = usage.kind, at - self._now, energy - self.energy
+        priced = self._count_time(kind, duration, choice)
+        if used and choice.energy is not None:
+            self.volumes[choice.energy] += used
+            self.last_energy = choice.energy
+        if kind is not _UNBILLED:
+            self._elapsed += duration
+            if None in self.flats:
+                self._note_flats(choice)
+        if duration or used or not self._periods:
+            self._note_period(usage, at, used, choice.energy, priced)
+        self._now, self.energy = at, energy
+
+    def _count_time(self, kind: UsageKind, duration: int, choice: Choice) -> int | None:
+        """Give *duration* to the component that prices this kind of time, and return it."""
+        self.spent[kind] += duration
+        if kind is _UNBILLED:
+            return None
+        priced = choice.parking if kind is _PARKING else choice.time
+        if priced is not None and duration:
+            self.volumes[priced] += duration
+            if kind is _PARKING:
+                self.last_parking = priced
+            else:
+                self.last_time = priced
+        return priced
+
+    def _note_flats(self, choice: Choice) -> None:
+        for group, flat in enumerate(choice.flats):
+            if self.flats[group] is None:
+                self.flats[group] = flat
+
+    def _note_period(
+        self, usage: Usage, at: int, used: int | Fraction, energy: int | None, time: int | None
+    ) -> None:
+        last = self._periods[-1] if self._periods else None
+        if (
+            last is None
+            or last.kind is not usage.kind
+            or last.energy != energy
+            or last.time != time
+        ):
+            last = _OpenPeriod(self._now, usage.kind, energy, time)
+            self._periods.append(last)
+        last.end = at
+        last.wh += used
+        if usage.power_w is not None:
+            last.powers.append(usage.power_w)
+        if usage.current_ma is not None:
+            last.currents.append(usage.current_ma)
+
+    def _period(self, raw: _OpenPeriod, tariff: TariffId) -> Period:
+        return Period(
+            self._origin + timedelta(microseconds=raw.start),
+            self._origin + timedelta(microseconds=raw.end),
+            raw.kind,
+            tariff,
+            raw.wh,
+            self._element(raw.energy),
+            self._element(raw.time),
+            min(raw.powers, default=None),
+            max(raw.powers, default=None),
+            min(raw.currents, default=None),
+            max(raw.currents, default=None),
+        )
+
+    def _element(self, component: int | None) -> int | None:
+        return None if component is None else self._plan.components[component].element
+
+
+def sweep(plan: Plan, usages: Sequence[Usage], zone: ZoneInfo) -> Sweep:
+    """Walk *usages* (at least one, contiguous, in order) through *plan*.
+
+    Raises:
+        InvalidValue: if a usage does not start where the one before ended.
+    """
+    walk = Sweep(plan, usages[0].start, usages[-1].end, zone)
+    for usage in usages:
+        walk.take(usage)
+    return walk
+
+
+def _clock_bands(
+    plan: Plan, start: datetime, end: datetime, zone: ZoneInfo
+) -> tuple[list[int], list[int]]:
+    """Return where the walk's clock changes sides, and the clock mask of each stretch between."""
+    if not plan.clocked:
+        return [], [-1]
+    instants = passings(start, end, plan.times, zone)
+    masks = [plan.clock_mask(at.astimezone(zone)) for at in (start, *instants)]
+    return [(at - start.astimezone(UTC)) // MICROSECOND for at in instants], masks
+
+
+def _power(usage: Usage, duration: int) -> int | Fraction:
+    """Momentary power in W; the average of the segment where nobody told it."""
+    if usage.power_w is not None:
+        return usage.power_w
+    if usage.kind is not _CHARGING or not duration:
+        return 0
+    return Fraction(usage.wh) * _HOUR / duration
+
+
+def _position(
+    base: int | Fraction, goal: int | Fraction, reached: int | Fraction, passed: int, whole: int
+) -> int | Fraction:
+    """Interpolate the energy after *passed* of *whole*, in whole Wh, never past the ends."""
+    value = half_up(base + Fraction(goal - base) * passed / whole)
+    low, high = (reached, goal) if goal >= reached else (goal, reached)
+    return min(max(value, low), high)
