@@ -311,8 +311,14 @@ class Administration:
         digest = _key_digest(key.salt if key else b"", secret)
         if key is None or not hmac.compare_digest(digest, key.digest):
             return None
-        expired = key.expires_at is not None and key.expires_at <= self._clock()
-        return None if key.revoked or expired else key
+        return self.key(id)
+
+    def key(self, id: str) -> ApiKey | None:
+        """Return the API key of that id, if it is valid now."""
+        key = self._catalogue.api_keys.get(id)
+        if key is None or key.revoked:
+            return None
+        return None if key.expires_at is not None and key.expires_at <= self._clock() else key
 
     # -- inside
 

@@ -50,7 +50,7 @@ from cms.domain.tariff import Tariff
 from cms.domain.tariff_choice import TariffRule
 from cms.domain.token import Decision, Token
 from cms.domain.topology import ChargingStation, Location, StationKey, StationRecord
-from cms.domain.transaction import TransactionEvent
+from cms.domain.transaction import ChargingState, TransactionEvent
 
 Clock = Callable[[], datetime]
 """Returns now, as an aware UTC datetime."""
@@ -120,6 +120,8 @@ class StatusReport:
     Attributes:
         evse: 0 means the station as a whole.
         at: the charger's claim; None where it makes none.
+        charging: what the report says of the car's flow of energy, where it does; within a
+            transaction it tells charging from parking.
     """
 
     evse: int
@@ -127,6 +129,7 @@ class StatusReport:
     report: ConnectorReport
     at: datetime | None = None
     error: str | None = None
+    charging: ChargingState | None = None
 
 
 class StationEvents(Protocol):
@@ -243,6 +246,80 @@ class TokenAuthority(Protocol):
         self, partner: PartnerId, token: Token | None, uid: str, where: EvseRef | None
     ) -> Decision | None:
         """Ask *partner* whether the token may charge. None = no answer in time."""
+
+
+# ---------------------------------------------------------------- edges, for operators' eyes
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedFrame:
+    """A frame that went over a station's socket lately."""
+
+    at: datetime
+    inbound: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedHandshake:
+    at: datetime
+    identity: str
+    source: str
+    reason: str
+
+
+class StationLog(Protocol):
+    """What the gateway remembers for operators; bounded, in memory."""
+
+    def frames(self, station: StationId) -> Sequence[LoggedFrame]:
+        """The last frames of a station, oldest first."""
+
+    def refusals(self) -> Sequence[RefusedHandshake]:
+        """The last refused handshakes, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What an operator hands to a new partner, out of band. The token is told once."""
+
+    partner: PartnerId
+    url: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerHealth:
+    """How a partner does, from memory."""
+
+    partner: PartnerId
+    connected: bool
+    last_success_at: datetime | None = None
+    last_error: str | None = None
+    lag: int = 0
+    """Changes that the partner has not seen yet."""
+    parked: int = 0
+
+
+class PartnerDesk(Protocol):
+    """What operators do about partners' connections."""
+
+    async def invite(self, partner: PartnerId, name: str, who: str) -> Invitation:
+        """Add a partner that will register with us."""
+
+    async def register(
+        self, partner: PartnerId, name: str, url: str, token: str, who: str
+    ) -> Partner:
+        """Register with a partner at its URL, with the token it handed us.
+
+        Raises:
+            Conflict: the partner refuses or does not answer; the text says which.
+        """
+
+    async def unregister(self, partner: PartnerId, who: str) -> None: ...
+    async def resync(self, partner: PartnerId, who: str) -> None:
+        """Send this partner everything that it may see again."""
+
+    def health(self, partner: PartnerId) -> PartnerHealth: ...
 
 
 # ---------------------------------------------------------------- store

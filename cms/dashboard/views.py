@@ -1,0 +1,249 @@
+"""The core's values -> plain data for API and page. Pure functions, one per thing shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cms.app.administration import plain
+from cms.app.casefile import Story
+from cms.app.catalogue import Catalogue
+from cms.app.live import LiveState
+from cms.app.ports import DatedCdr
+from cms.app.reports import SumKey, Sums
+from cms.domain.audit import AuditEntry, WorkItem
+from cms.domain.partner import ApiKey, Partner
+from cms.domain.session import Session
+from cms.domain.status import EvseState
+from cms.domain.topology import ChargingStation, Location
+
+Json = dict[str, Any]
+
+
+def site(location: Location, stations: Iterable[ChargingStation], live: LiveState) -> Json:
+    """A site with a count of its EVSEs by status."""
+    counts: dict[str, int] = {}
+    number = 0
+    for station in stations:
+        number += 1
+        for evse in station.evses:
+            status = live.evse(evse.ref).status.value
+            counts[status] = counts.get(status, 0) + 1
+    return {
+        "id": location.id,
+        "name": location.name or location.address,
+        "address": location.address,
+        "city": location.city,
+        "country": location.country,
+        "latitude": location.coordinates.latitude,
+        "longitude": location.coordinates.longitude,
+        "time_zone": location.time_zone,
+        "publish": location.publish,
+        "chargers": number,
+        "evses_by_status": counts,
+    }
+
+
+def charger(station: ChargingStation, catalogue: Catalogue, live: LiveState) -> Json:
+    """A charger: what it is, what it said of itself, how its EVSEs are now."""
+    record = catalogue.record(station.id)
+    return {
+        "id": station.id,
+        "site": station.location,
+        "approval": station.approval,
+        "profile": station.profile,
+        "from_file": station.from_file,
+        "online": any(state.online for state in live.station(station.id)),
+        "vendor": record.vendor,
+        "model": record.model,
+        "serial": record.serial,
+        "firmware": record.firmware,
+        "protocol": record.dialect,
+        "last_boot_at": record.last_boot_at,
+        "last_seen_at": record.last_seen_at,
+        "evses": [
+            {
+                **evse(live.evse(each.ref), live),
+                "uid": each.uid,
+                "evse_id": each.evse_id,
+                "connectors": [
+                    {
+                        "number": connector.number,
+                        "standard": connector.standard,
+                        "format": connector.format,
+                        "power_type": connector.power_type,
+                        "power_w": connector.power_w,
+                        "tariffs": list(connector.tariffs),
+                    }
+                    for connector in each.connectors
+                ],
+            }
+            for each in station.evses
+        ],
+    }
+
+
+def evse(state: EvseState, live: LiveState) -> Json:
+    """An EVSE's live state, with the running session's progress."""
+    running = live.session(state.session) if state.session is not None else None
+    return {
+        "number": state.ref.evse,
+        "charger": state.ref.station,
+        "status": state.status,
+        "presence": state.presence,
+        "last_updated": state.last_updated,
+        "error": state.error,
+        "session": None if running is None else session(running),
+    }
+
+
+def session(each: Session) -> Json:
+    return {
+        "id": each.id,
+        "status": each.status,
+        "site": each.location,
+        "charger": each.station,
+        "evse": each.evse,
+        "connector": each.connector,
+        "transaction": each.transaction,
+        "protocol": each.dialect,
+        "id_token": each.id_token,
+        "partner": each.owner,
+        "contract": each.token.contract_id if each.token is not None else None,
+        "auth_method": each.method,
+        "reference": each.reference,
+        "started_at": each.started_at,
+        "ended_at": each.ended_at,
+        "start_wh": each.start_wh,
+        "last_wh": each.last_wh,
+        "energy_wh": each.delivered_wh,
+        "power_w": each.power_w,
+        "charging": each.charging,
+        "last_sample_at": each.last_at,
+        "stop_reason": each.stop_reason,
+        "flags": list(each.flags),
+    }
+
+
+def cdr(dated: DatedCdr) -> Json:
+    bill = dated.cdr
+    net, gross = bill.total.net.amount, bill.total.gross.amount
+    return {
+        "id": bill.id,
+        "session": bill.session,
+        "partner": bill.owner,
+        "site": bill.place.location,
+        "charger": bill.place.station,
+        "evse": bill.place.evse,
+        "evse_uid": bill.place.evse_uid,
+        "connector": bill.place.connector,
+        "contract": bill.token.contract_id if bill.token is not None else None,
+        "started_at": bill.started_at,
+        "ended_at": bill.ended_at,
+        "energy_wh": bill.energy_wh,
+        "currency": bill.currency,
+        "total_net": net,
+        "total_tax": gross - net,
+        "total_gross": gross,
+        "taxes": [
+            {"name": tax.name, "percent": tax.percent, "amount": tax.amount.amount}
+            for tax in bill.total.taxes
+        ],
+        "tariffs": [tariff.id for tariff in bill.tariffs],
+        "trace": list(bill.trace),
+        "credit_of": bill.credit_of,
+        "remark": bill.remark,
+        "created_at": bill.created_at,
+    }
+
+
+def sums(found: dict[SumKey, Sums]) -> list[Json]:
+    return [
+        {
+            "site": key.location,
+            "day": key.day.isoformat(),
+            "currency": key.currency,
+            "bills": each.bills,
+            "energy_wh": each.energy_wh,
+            "net": each.net,
+            "tax": each.tax,
+            "gross": each.gross,
+        }
+        for key, each in found.items()
+    ]
+
+
+def story(each: Story) -> Json:
+    return {
+        "session": session(each.session),
+        "time_zone": each.zone.key,
+        "steps": [
+            {
+                "at": step.at,
+                "site_time": each.site_time(step),
+                "kind": step.kind,
+                "title": step.title,
+                "detail": step.detail,
+            }
+            for step in each.steps
+        ],
+    }
+
+
+def work_item(item: WorkItem) -> Json:
+    return {
+        "id": item.id,
+        "type": item.type,
+        "subject": item.subject,
+        "charger": item.station,
+        "site": item.location,
+        "opened_at": item.opened_at,
+        "evidence": item.evidence,
+        "actions": list(item.actions),
+        "closed_at": item.closed_at,
+        "closed_by": item.closed_by,
+        "action": item.action,
+        "note": item.note,
+    }
+
+
+def audit_entry(entry: AuditEntry) -> Json:
+    return {
+        "at": entry.at,
+        "who": entry.who,
+        "what": entry.what,
+        "subject": entry.subject,
+        "before": entry.before,
+        "after": entry.after,
+        "reason": entry.reason,
+    }
+
+
+def partner(each: Partner) -> Json:
+    return {
+        "id": each.id,
+        "name": each.name,
+        "state": each.state,
+        "authorise_in_real_time": each.authorise_in_real_time,
+        "allow_private_addresses": each.allow_private_addresses,
+        "connected_at": each.connected_at,
+        "created_at": each.created_at,
+    }
+
+
+def api_key(each: ApiKey) -> Json:
+    """A key without anything that could be used as one."""
+    return {
+        "id": each.id,
+        "name": each.name,
+        "rights": sorted(each.rights),
+        "sites": None if each.sites is None else sorted(each.sites),
+        "expires_at": each.expires_at,
+        "revoked": each.revoked,
+        "created_at": each.created_at,
+    }
+
+
+def as_plain(value: object) -> object:
+    """Any frozen value of the core (tariffs, rules, tokens) as plain data."""
+    return plain(value)
