@@ -7,6 +7,7 @@ that is already here. AFTER: the request was processed and stored, the answer is
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -97,9 +98,14 @@ class Fault:
 
 
 class Faults:
-    """The faults in force."""
+    """The faults in force.
 
-    def __init__(self) -> None:
+    Args:
+        struck: called whenever one strikes.
+    """
+
+    def __init__(self, struck: Callable[[], None] = lambda: None) -> None:
+        self._struck = struck
         self._active: list[Fault] = []
 
     def add(self, fault: Fault) -> Fault:
@@ -121,4 +127,5 @@ class Faults:
         other = [fault for fault in fitting if fault.kind is not Kind.SLOW][:1]
         for fault in slow + other:
             fault.hits += 1
+            self._struck()
         return slow + other

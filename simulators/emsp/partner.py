@@ -67,9 +67,9 @@ class Emsp:
         self.name = name
         self.connection = Connection()
         self.client = Client(self.connection, self.us)
-        self.faults = Faults()
-        self.ledger = Ledger(ledger)
         self.store = Store()
+        self.faults = Faults(self.store.pulse.beat)
+        self.ledger = Ledger(ledger)
         self.tokens = Tokens(self.us)
         self.commands: dict[str, Command] = {}
         self.arrivals: list[Arrival] = []
@@ -221,6 +221,11 @@ class Emsp:
     def complain(self, where: str, name: str, reason: str) -> None:
         """Record a mistake of the CPO."""
         self.receivers.complain(where, name, reason)
+
+    def arrived(self, arrival: Arrival) -> None:
+        """A request's head was read: wake who waits."""
+        self.arrivals.append(arrival)
+        self.store.pulse.beat()
 
     def answered(self, arrival: Arrival) -> None:
         """A request is through: write it down and wake who waits."""

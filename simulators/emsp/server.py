@@ -100,7 +100,7 @@ class Server:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         call = self._arrived(request)
-        self._emsp.arrivals.append(call.arrival)
+        self._emsp.arrived(call.arrival)
         try:
             response = await self._answer(call)
         except Hung:
