@@ -1,9 +1,9 @@
 """Frozen values as plain data (dicts, lists, text, numbers) and back, without loss.
 
 Used where a value is kept as it was: tariff snapshots, bills. Decimals are text, money
-``"18.00 INR"``, fractions
-``"a/b"``, times ISO 8601 (UTC), durations whole microseconds, sets sorted lists. Fields that hold their
-default are left out, so a value written by an older version reads back unchanged.
+``"18.00 INR"``, fractions ``"a/b"``, times ISO 8601 (UTC), durations whole microseconds, sets
+sorted lists. Fields that hold their default are left out, so a value written by an older version
+reads back unchanged.
 """
 
 from __future__ import annotations
