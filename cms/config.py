@@ -52,6 +52,8 @@ class HttpConfig(Intake):
     tls: TlsConfig | None = None
     public_url: str | None = None
     """How partners reach us, e.g. ``https://cpo.example``; default: http://127.0.0.1:port."""
+    operator_file: Path = Path("cms-operator.json")
+    """Where ``serve`` leaves address and key for the command line (readable by its owner only)."""
 
 
 class DatabaseConfig(Intake):

@@ -622,14 +622,16 @@ class Api:
                     if subscription.missed:
                         subscription.missed = False
                         await response.write(b"event: refresh\ndata: {}\n\n")
-                    if (event := self._event(call, touched.kind, touched.key)) is not None:
+                    event = await self._event(call, touched.kind, touched.key)
+                    if event is not None:
                         await response.write(event)
             except (ConnectionResetError, asyncio.CancelledError):
                 return response
             finally:
                 waiting.cancel()
 
-    def _event(self, call: Call, kind: str, key: str) -> bytes | None:
+    async def _event(self, call: Call, kind: str, key: str) -> bytes | None:
+        """Return what *call* may see of a change, as a server-sent event; None for nothing."""
         match kind:
             case "evse":
                 ref = EvseRef.parse(key)
@@ -639,10 +641,15 @@ class Api:
                 view = views.evse(self._desk.live.evse(ref), self._desk.live)
                 data: dict[str, Any] = {**view, "site": place.location.id, "uid": place.evse.uid}
             case "session":
-                session = self._desk.live.session(SessionId(key))
+                session = await self._known_session(SessionId(key))
                 if session is None or not call.caller.sees(session.location):
                     return None
                 data = views.session(session)
+            case "cdr":
+                bill = await self._desk.store.cdr(CdrId(key))
+                if bill is None or not call.caller.sees(bill.cdr.place.location):
+                    return None
+                kind, data = "bill", views.cdr(bill)
             case _:
                 return None
         return b"event: " + kind.encode() + b"\ndata: " + dumps(data) + b"\n\n"
@@ -795,12 +802,16 @@ class Api:
 
     async def _session(self, call: Call) -> Session:
         id = SessionId(call.part("id"))
-        live = self._desk.live.session(id)
-        kept = None if live is not None else await self._desk.store.session(id)
-        session = live if live is not None else kept.session if kept is not None else None
+        session = await self._known_session(id)
         if session is None or not call.caller.sees(session.location):
             raise NotFound("session", id)
         return session
+
+    async def _known_session(self, id: SessionId) -> Session | None:
+        if (live := self._desk.live.session(id)) is not None:
+            return live
+        kept = await self._desk.store.session(id)
+        return None if kept is None else kept.session
 
     def _fresh(self, session: Session) -> Session:
         return self._desk.live.session(session.id) or session

@@ -1,0 +1,488 @@
+"""The verbs of the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cms.cli import serving, tables
+from cms.cli.office import Office, Refused, visit
+from cms.config import Config, ConfigError, load
+from cms.domain.errors import CmsError
+
+app = typer.Typer(
+    name="cms",
+    help="The backend that a charge point operator runs: OCPP in, OCPI out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+chargers = typer.Typer(help="Charging stations.", no_args_is_help=True)
+tokens = typer.Typer(help="Own tokens, and partners' as we hold them.", no_args_is_help=True)
+tariffs = typer.Typer(help="Tariffs and the price book.", no_args_is_help=True)
+partners = typer.Typer(help="Roaming partners.", no_args_is_help=True)
+keys = typer.Typer(help="Keys to the HTTP API.", no_args_is_help=True)
+work = typer.Typer(help="What waits for a person.", no_args_is_help=True)
+db = typer.Typer(help="The database.", no_args_is_help=True)
+export = typer.Typer(help="Take data out.", no_args_is_help=True)
+bring = typer.Typer(help="Take data over from another system, as CSV.", no_args_is_help=True)
+for name, group in (
+    ("chargers", chargers),
+    ("tokens", tokens),
+    ("tariffs", tariffs),
+    ("partners", partners),
+    ("keys", keys),
+    ("work", work),
+    ("db", db),
+    ("export", export),
+    ("import", bring),
+):
+    app.add_typer(group, name=name)
+
+out = Console(soft_wrap=True)
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The TOML file [default: config.toml]")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Plain JSON instead of a table")]
+Csv = Annotated[Path, typer.Argument(help="The CSV file; its first line names the columns")]
+
+
+def guarded(run: Callable[[], Any]) -> int:
+    """Run the command line. A known trouble is one line on standard error and exit code 2."""
+    try:
+        run()
+    except (ConfigError, CmsError, Refused) as error:
+        sys.stderr.write(f"cms: {error}\n")
+        return 2
+    return 0
+
+
+# -- running
+
+
+@app.command()
+def serve(config: ConfigFile = None) -> None:
+    """Run the backend until SIGTERM or Ctrl-C."""
+    raise typer.Exit(serving.serve(load(config)))
+
+
+@app.command()
+def demo(
+    sessions: Annotated[int, typer.Option(min=0, help="Stop after this many whole sessions")] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same sessions")] = 1,
+    report: Annotated[Path | None, typer.Option(help="Write a JSON report there")] = None,
+    chargers: Annotated[int, typer.Option(min=2, help="Simulated chargers")] = 8,
+) -> None:
+    """Show the whole: backend, simulated chargers, a simulated partner, live in the terminal."""
+    raise typer.Exit(serving.demo(sessions, seed, report, chargers))
+
+
+@app.command("check-config")
+def check_config(config: ConfigFile = None) -> None:
+    """Check the config file and say what it defines."""
+    found = load(config)
+    serving.check(found)
+    out.print(
+        f"config ok: {len(found.locations)} locations, {len(found.chargers)} chargers, "
+        f"{len(found.tariffs)} tariffs, {len(found.tokens)} tokens"
+    )
+
+
+@app.command()
+def explain(
+    handle: Annotated[
+        str, typer.Argument(help="Session, bill, reference, token, or CHARGER@2026-11-20T14:05")
+    ],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell the whole story behind any handle, in site time."""
+    stories = visit(load(config), lambda office: office.get("/explain", handle=handle))
+    if as_json:
+        _print_json(stories)
+        return
+    for story in stories:
+        _print_story(story)
+
+
+def _print_story(story: dict[str, Any]) -> None:
+    session = story["session"]
+    out.print(
+        f"[bold]session {session['id']}[/] at {session['charger']}/{session['evse']}, "
+        f"{session['status']}, {session['energy_wh']} Wh (times: {story['time_zone']})"
+    )
+    for step in story["steps"]:
+        out.print(f"{step['site_time']}  {step['kind']:<9} {step['title']}", markup=False)
+        for name, value in step["detail"].items():
+            if value not in (None, "", []):
+                out.print(f"{'':35}{name}: {value}", markup=False)
+
+
+# -- chargers
+
+
+@chargers.command("list")
+def list_chargers(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List the chargers with their live state."""
+    found = visit(load(config), lambda office: office.get("/chargers"))
+    rows = [
+        {
+            **each,
+            "evses": " ".join(f"{evse['number']}:{evse['status']}" for evse in each["evses"]),
+        }
+        for each in found
+    ]
+    _show(
+        rows if not as_json else found,
+        as_json,
+        "id site approval online vendor model firmware protocol evses",
+    )
+
+
+@chargers.command("show")
+def show_charger(id: str, config: ConfigFile = None) -> None:
+    """Show one charger."""
+    _print_json(visit(load(config), lambda office: office.get(f"/chargers/{id}")))
+
+
+@chargers.command("add")
+def add_charger(
+    id: str,
+    location: Annotated[str, typer.Option()],
+    standard: Annotated[str, typer.Option()] = "IEC_62196_T2",
+    format: Annotated[str, typer.Option()] = "SOCKET",
+    power_type: Annotated[str, typer.Option()] = "AC_3_PHASE",
+    max_voltage: Annotated[int, typer.Option()] = 230,
+    max_amperage: Annotated[int, typer.Option()] = 32,
+    evses: Annotated[int, typer.Option(min=1)] = 1,
+    tariff: Annotated[list[str] | None, typer.Option()] = None,
+    profile: Annotated[str | None, typer.Option()] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Add a charger; its password is shown once."""
+    connector = {
+        "standard": standard,
+        "format": format,
+        "power_type": power_type,
+        "max_voltage": max_voltage,
+        "max_amperage": max_amperage,
+        "tariffs": tariff or [],
+    }
+    body: dict[str, Any] = {
+        "id": id,
+        "location": location,
+        "evses": [{"number": each + 1, "connectors": [connector]} for each in range(evses)],
+    }
+    if profile is not None:
+        body["profile"] = profile
+    _print_json(visit(load(config), lambda office: office.put(f"/chargers/{id}", body)))
+
+
+@chargers.command("approve")
+def approve_charger(
+    id: str,
+    to: Annotated[str, typer.Option(help="testing, approved, rejected or removed")] = "approved",
+    config: ConfigFile = None,
+) -> None:
+    """Move a charger on its way into the network."""
+    body = {"approval": to}
+    _print_json(visit(load(config), lambda office: office.post(f"/chargers/{id}/approval", body)))
+
+
+@chargers.command("password")
+def charger_password(id: str, config: ConfigFile = None) -> None:
+    """Draw a new password for a charger; the old one is refused from now on."""
+    _print_json(visit(load(config), lambda office: office.post(f"/chargers/{id}/password")))
+
+
+@chargers.command("log")
+def charger_log(id: str, config: ConfigFile = None) -> None:
+    """Show the last frames to and from a charger."""
+    for frame in visit(load(config), lambda office: office.get(f"/chargers/{id}/log")):
+        arrow = "<-" if frame["inbound"] else "->"
+        out.print(f"{frame['at']} {arrow} {frame['text']}", markup=False)
+
+
+@chargers.command("refused")
+def refused(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Show who was not let in lately, and why."""
+    found = visit(load(config), lambda office: office.get("/refused-handshakes"))
+    _show(found, as_json, "at identity source reason")
+
+
+# -- tokens, tariffs, partners, keys
+
+
+@tokens.command("list")
+def list_tokens(
+    partner: Annotated[str | None, typer.Option(help="own, or a partner like IN*EMS")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List tokens."""
+    found = visit(load(config), lambda office: office.get("/tokens", partner=partner, limit=500))[
+        "tokens"
+    ]
+    _show(found, as_json, "partner uid type contract_id valid whitelist group")
+
+
+@tokens.command("add")
+def add_token(
+    uid: str,
+    contract: Annotated[str | None, typer.Option()] = None,
+    type: Annotated[str, typer.Option(help="rfid, app_user, ad_hoc_user or other")] = "rfid",
+    blocked: Annotated[bool, typer.Option("--blocked")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Add or replace an own token."""
+    body: dict[str, Any] = {"uid": uid, "type": type, "valid": not blocked}
+    if contract is not None:
+        body["contract_id"] = contract
+    _print_json(visit(load(config), lambda office: office.put(f"/tokens/{uid}", body)))
+
+
+@tokens.command("show")
+def show_token(uid: str, config: ConfigFile = None) -> None:
+    """Show every token of that number."""
+    found = visit(load(config), lambda office: office.get("/tokens", limit=500))["tokens"]
+    same = [each for each in found if each["uid"].casefold() == uid.casefold()]
+    if not same:
+        raise Refused(f"no token {uid!r}")
+    _print_json(same)
+
+
+@tariffs.command("list")
+def list_tariffs(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List tariffs."""
+    found = visit(load(config), lambda office: office.get("/tariffs"))
+    _show(found, as_json, "id currency basis valid_from valid_to")
+
+
+@tariffs.command("show")
+def show_tariff(id: str, config: ConfigFile = None) -> None:
+    """Show one tariff."""
+    found = visit(load(config), lambda office: office.get("/tariffs"))
+    same = [each for each in found if each["id"] == id]
+    if not same:
+        raise Refused(f"no tariff {id!r}")
+    _print_json(same[0])
+
+
+@tariffs.command("add")
+def add_tariff(
+    id: str,
+    price_per_kwh: Annotated[str, typer.Option()],
+    currency: Annotated[str, typer.Option()] = "INR",
+    gross: Annotated[bool, typer.Option("--gross", help="The price includes the taxes")] = False,
+    tax: Annotated[list[str] | None, typer.Option(help="Like CGST:9, repeatable")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Add or replace a tariff of one price per kWh."""
+    taxes = [dict(zip(("name", "percent"), each.split(":"), strict=False)) for each in tax or []]
+    body = {
+        "id": id,
+        "currency": currency,
+        "basis": "gross" if gross else "net",
+        "taxes": taxes,
+        "price_per_kwh": price_per_kwh,
+    }
+    _print_json(visit(load(config), lambda office: office.put(f"/tariffs/{id}", body)))
+
+
+@partners.command("list")
+def list_partners(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List roaming partners and how they do."""
+    found = visit(load(config), lambda office: office.get("/partners"))
+    rows = [{**each, **each["health"]} for each in found]
+    _show(rows if not as_json else found, as_json, "id name state connected lag parked last_error")
+
+
+@partners.command("show")
+def show_partner(id: str, config: ConfigFile = None) -> None:
+    """Show one partner."""
+    _print_json(visit(load(config), lambda office: office.get(f"/partners/{id}")))
+
+
+@partners.command("add")
+def add_partner(
+    id: Annotated[str, typer.Argument(help="Country code and party id, like IN*EMS")],
+    name: Annotated[str, typer.Option()],
+    url: Annotated[
+        str | None, typer.Option(help="Its versions URL: we register with it at once")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="The token it handed us")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Invite a partner (prints URL and token to hand over), or register with one."""
+    body = {"id": id, "name": name}
+    if url is not None:
+        body["url"] = url
+    if token is not None:
+        body["token"] = token
+    _print_json(visit(load(config), lambda office: office.post("/partners", body)))
+
+
+@partners.command("remove")
+def remove_partner(id: str, config: ConfigFile = None) -> None:
+    """Unregister from a partner; its sessions and bills stay."""
+    _print_json(visit(load(config), lambda office: office.delete(f"/partners/{id}")))
+
+
+@partners.command("resync")
+def resync_partner(id: str, config: ConfigFile = None) -> None:
+    """Send a partner everything that it may see again."""
+    _print_json(visit(load(config), lambda office: office.post(f"/partners/{id}/resync")))
+
+
+@keys.command("list")
+def list_keys(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List API keys."""
+    found = visit(load(config), lambda office: office.get("/keys"))
+    _show(found, as_json, "id name rights sites expires_at revoked")
+
+
+@keys.command("add")
+def add_key(
+    name: str,
+    right: Annotated[list[str], typer.Option(help="read, operate, price or admin; repeatable")],
+    site: Annotated[list[str] | None, typer.Option(help="Only these sites; repeatable")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Draw an API key; it is shown once."""
+    body: dict[str, Any] = {"name": name, "rights": right}
+    if site:
+        body["sites"] = site
+    _print_json(visit(load(config), lambda office: office.post("/keys", body)))
+
+
+@keys.command("revoke")
+def revoke_key(id: str, config: ConfigFile = None) -> None:
+    """Revoke an API key."""
+    _print_json(visit(load(config), lambda office: office.delete(f"/keys/{id}")))
+
+
+# -- work
+
+
+@work.command("list")
+def list_work(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List what waits for a person, oldest first."""
+    found = visit(load(config), lambda office: office.get("/work-items"))
+    _show(found, as_json, "id type subject charger opened_at actions")
+
+
+@work.command("act")
+def act(
+    id: str,
+    action: Annotated[
+        str,
+        typer.Argument(help="end_at_last_sample, join, assign, write_off, retry or dismiss"),
+    ],
+    target: Annotated[str | None, typer.Option(help="For join a session, for assign a token")] = (
+        None
+    ),
+    note: Annotated[str | None, typer.Option()] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Do something about a work item."""
+    body = {"action": action}
+    body |= {"target": target} if target is not None else {}
+    body |= {"note": note} if note is not None else {}
+    _print_json(visit(load(config), lambda office: office.post(f"/work-items/{id}/actions", body)))
+
+
+# -- database, import, export
+
+
+@db.command("upgrade")
+def db_upgrade(config: ConfigFile = None) -> None:
+    """Bring the database's schema up to this version."""
+    out.print(serving.upgrade(load(config)))
+
+
+@db.command("backup")
+def db_backup(to: Path, config: ConfigFile = None) -> None:
+    """Write a consistent copy of the database, also while the server runs."""
+    out.print(serving.backup(load(config), to))
+
+
+@export.command("ledger")
+def export_ledger(
+    to: Annotated[Path | None, typer.Argument(help="File; default standard output")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write sessions, bills, frames and work items as JSON lines."""
+    serving.export_ledger(load(config), to)
+
+
+@bring.command("locations")
+def import_locations(file: Csv, config: ConfigFile = None) -> None:
+    """Take over locations."""
+    _bring(load(config), tables.locations(file), "/sites/{id}")
+
+
+@bring.command("chargers")
+def import_chargers(file: Csv, config: ConfigFile = None) -> None:
+    """Take over chargers with their EVSE ids."""
+    _bring(load(config), tables.chargers(file), "/chargers/{id}")
+
+
+@bring.command("tokens")
+def import_tokens(file: Csv, config: ConfigFile = None) -> None:
+    """Take over own tokens."""
+    _bring(load(config), tables.tokens(file), "/tokens/{uid}")
+
+
+@bring.command("tariffs")
+def import_tariffs(file: Csv, config: ConfigFile = None) -> None:
+    """Take over tariffs."""
+    _bring(load(config), tables.tariffs(file), "/tariffs/{id}")
+
+
+def _bring(config: Config, bodies: list[dict[str, Any]], path: str) -> None:
+    async def put_all(office: Office) -> list[Any]:
+        return [await office.put(path.format(**body), body) for body in bodies]
+
+    for answer in visit(config, put_all):
+        if "password" in answer:
+            out.print(f"{answer['id']}: password {answer['password']}", markup=False)
+    out.print(f"{len(bodies)} taken over")
+
+
+# -- showing
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool, columns: str) -> None:
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(*columns.split())
+    for row in rows:
+        table.add_row(*(_cell(row.get(name)) for name in columns.split()))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case list():
+            return " ".join(map(str, value))
+        case _:
+            return str(value)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
