@@ -20,6 +20,10 @@ from simulators.emsp.wire import Json, moment
 
 HOUR = 3600
 KILO = 1000
+SAME_SECONDS = Fraction(5, 1000)
+"""Times on the wire end at milliseconds: moments closer than this are one moment."""
+
+UNTIMED = ("RESERVE", "DARK")
 DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3}
 COARSEST_HOURS = Fraction(1, 2000)
 """Half of the third decimal of an hour: volumes written shorter than that still mean more."""
@@ -56,7 +60,8 @@ class Slice:
     """A stretch in which no component changes.
 
     Attributes:
-        kind: CHARGE, PARK or RESERVE.
+        kind: CHARGE, PARK, RESERVE, or DARK: a period without a time dimension, in which
+            energy may be billed but time is not, and does not count for durations.
         seconds, wh: what happened in it.
         elapsed: seconds of the session before it, without reservation.
         so_far: Wh of the session before it.
@@ -76,7 +81,7 @@ class Slice:
     def part(self, begin: Fraction, end: Fraction) -> Slice:
         """The stretch between two offsets in seconds, with its share of the energy."""
         share = self.wh / self.seconds
-        waits = self.kind == "RESERVE"
+        waits = self.kind in UNTIMED
         return replace(
             self,
             start=self.start + timedelta(microseconds=round(begin * 1_000_000)),
@@ -139,7 +144,7 @@ def _slices(cdr: Json, tariffs: Sequence[Json]) -> list[Slice]:
         tariff = _tariff(period.get("tariff_id"), tariffs)
         for piece in _pieces(period, start, end, tariff):
             found.append(replace(piece, elapsed=elapsed, so_far=so_far))
-            elapsed += 0 if piece.kind == "RESERVE" else piece.seconds
+            elapsed += 0 if piece.kind in UNTIMED else piece.seconds
             so_far += piece.wh
     return found
 
@@ -168,7 +173,7 @@ def _pieces(period: Json, start: datetime, end: datetime, tariff: Json | None) -
     ]
     lasted = _seconds(end - start)
     if len(times) < 2:
-        kind, hours = times[0] if times else ("CHARGE", lasted / HOUR)
+        kind, hours = times[0] if times else ("DARK", lasted / HOUR)
         written = next((d for d in period["dimensions"] if d["type"].endswith("TIME")), None)
         times = [(kind, _best_seconds(hours, lasted, written) / HOUR)]
     energy = volumes.get("ENERGY", Fraction(0)) * KILO
@@ -190,13 +195,16 @@ def _measured(volumes: Mapping[str, Fraction], end: str) -> dict[str, Fraction]:
 
 
 def _best_seconds(hours: Fraction, lasted: Fraction, written: Json | None) -> Fraction:
-    """The duration by the clock if the volume, as short as it is written, means the same."""
+    """What the volume means, as short as it is written: the time by the clock, or else (a period
+    that ended before the next one began) whole seconds."""
     if written is None:
         return lasted
     exponent = Decimal(written["volume"]).as_tuple().exponent
     digits = -exponent if isinstance(exponent, int) else 0
     half = min(Fraction(1, 2) / 10 ** max(digits, 0), COARSEST_HOURS)
-    return lasted if abs(hours * HOUR - lasted) <= half * HOUR else hours * HOUR
+    seconds = hours * HOUR
+    meant = (lasted, Fraction(round(seconds)))
+    return next((one for one in meant if abs(seconds - one) <= half * HOUR), seconds)
 
 
 def _seconds(span: timedelta) -> Fraction:
@@ -211,7 +219,9 @@ def _cut(piece: Slice, zone: ZoneInfo) -> Iterator[Slice]:
     if not piece.seconds or not piece.tariff:
         yield piece
         return
-    inside = {at for at in _boundaries(piece, zone) if 0 < at < piece.seconds}
+    inside = {
+        at for at in _boundaries(piece, zone) if SAME_SECONDS < at < piece.seconds - SAME_SECONDS
+    }
     points = [Fraction(0), *sorted(inside), piece.seconds]
     for begin, end in pairwise(points):
         yield piece.part(begin, end)
@@ -265,10 +275,11 @@ def _component(
 
 def _holds(rules: Json, piece: Slice, zone: ZoneInfo) -> bool:
     local = piece.start.astimezone(zone)
+    elapsed = round(piece.elapsed, 2)
     return (
         _in_day(rules, local)
         and _in_dates(rules, local)
-        and _in_range(rules, "duration", piece.elapsed, piece.elapsed)
+        and _in_range(rules, "duration", elapsed, elapsed)
         and _in_range(rules, "kwh", piece.so_far / KILO, piece.so_far / KILO)
         and _in_range(rules, "current", piece.low.get("CURRENT"), piece.high.get("CURRENT"))
         and _in_range(rules, "power", *_power(piece))
@@ -300,7 +311,7 @@ def _in_day(rules: Json, local: datetime) -> bool:
     )
     if end == "00:00":
         return bool(now >= start)
-    if end < start:
+    if end <= start:
         return bool(now >= start or now < end)
     return bool(start <= now < end)
 
@@ -322,8 +333,8 @@ def _volumes(slices: Sequence[Slice], zone: ZoneInfo, expired: bool) -> Iterator
             _add(priced["RESERVED"], "TIME", piece.seconds, _reserved_time(piece, zone, expired))
             continue
         _add(priced["ENERGY"], "ENERGY", piece.wh, _component(piece, "ENERGY", zone, None))
-        name = "TIME" if piece.kind == "CHARGE" else "PARKING_TIME"
-        _add(priced[name], name, piece.seconds, _component(piece, name, zone, None))
+        if name := {"CHARGE": "TIME", "PARK": "PARKING_TIME"}.get(piece.kind):
+            _add(priced[name], name, piece.seconds, _component(piece, name, zone, None))
     parking = any(charge.quantity for charge in priced["PARKING_TIME"])
     for name, charges in priced.items():
         yield from charges
@@ -357,7 +368,7 @@ def _surplus(charges: Sequence[Charge]) -> Iterator[Charge]:
 def _flats(slices: Sequence[Slice], zone: ZoneInfo, expired: bool) -> Iterator[Charge]:
     """Each FLAT once, at the first moment it applies: session, reservation, expiry."""
     reserved = [piece for piece in slices if piece.kind == "RESERVE"]
-    used = [piece for piece in slices if piece.kind != "RESERVE"]
+    used = [piece for piece in slices if piece.kind not in UNTIMED]
     wanted: list[tuple[Sequence[Slice], str | None]] = [(used, None), (reserved, "RESERVATION")]
     if expired:
         wanted.append((reserved, "RESERVATION_EXPIRES"))
@@ -391,5 +402,8 @@ def _clamp(amount: Fraction, tariff: Json, side: str) -> Fraction:
 
 
 def _half_up(amount: Fraction, decimals: int) -> Decimal:
+    """Round money. A net price made from a shelf price is itself shortened, so that what is half
+    a cent on the shelf arrives a little below it: six digits are taken as meant."""
+    amount = round(amount, 6)
     cents = (abs(amount) * 10**decimals * 2 + 1) // 2
     return Decimal(int(cents) if amount >= 0 else -int(cents)).scaleb(-decimals)

@@ -128,6 +128,13 @@ def test_half_a_cent_is_rounded_up_and_only_at_the_end() -> None:
     assert (cost.excl, cost.exact_excl) == (Decimal("0.01"), Fraction(1, 200))
 
 
+def test_half_a_cent_of_a_shelf_price_survives_its_shortened_net_price() -> None:
+    """17.50 including 18 % are 14.830508475 net; 2 Wh of it are 0.035 on the shelf."""
+    assert charged(tariff(element("ENERGY", "14.830508475", vat="18")), "0.002").incl == Decimal(
+        "0.04"
+    )
+
+
 def test_minimum_clamps_each_side_for_itself() -> None:
     prices = tariff(
         element("ENERGY", "1", vat="18"),
@@ -176,6 +183,17 @@ def test_clock_counts_where_the_volume_is_only_a_shortened_form_of_it() -> None:
     cost = charged(tariff(element("TIME", "3")), "1", minutes=20)
 
     assert cost.exact_excl == 1
+
+
+def test_period_without_a_time_dimension_bills_its_energy_and_no_time() -> None:
+    prices = tariff(element("ENERGY", "1"), element("TIME", "6"))
+    dark = {
+        "start_date_time": stamp(MONDAY),
+        "dimensions": [{"type": "ENERGY", "volume": Decimal(4)}],
+        "tariff_id": "T",
+    }
+
+    assert rate(cdr([dark], MONDAY, MONDAY + timedelta(hours=1)), [prices], "UTC").excl == 4
 
 
 def test_credit_is_the_same_amount_below_zero() -> None:
