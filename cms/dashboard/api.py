@@ -27,7 +27,7 @@ from cms.app.ports import (
     Store,
 )
 from cms.app.remote import Asker, Refusal, Remote, StartWish, explain
-from cms.app.reports import Reports
+from cms.app.sums import SumQuery, Sums
 from cms.app.work import WorkDesk
 from cms.app.writes import CommandRecord
 from cms.dashboard import views
@@ -166,7 +166,7 @@ class Desk:
     live: LiveState
     administration: Administration
     remote: Remote
-    reports: Reports
+    sums: Sums
     casefile: CaseFile
     work: WorkDesk
     partners: PartnerDesk
@@ -590,7 +590,8 @@ class Api:
     async def sums(self, call: Call) -> Any:
         given: DaysIn = call.query
         sites = _narrowed(call, given.site)
-        return views.sums(await self._desk.reports.sums(sites, given.first, given.last))
+        found = await self._desk.sums.sums(SumQuery(given.first, given.last, sites))
+        return [views.day_sum(each) for each in found]
 
     async def sums_csv(self, call: Call) -> Any:
         return _csv(await self.sums(call), "sums.csv")

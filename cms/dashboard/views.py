@@ -10,7 +10,7 @@ from cms.app.casefile import Story
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import DatedCdr
-from cms.app.reports import SumKey, Sums
+from cms.app.sums import DaySum
 from cms.domain.audit import AuditEntry, WorkItem
 from cms.domain.partner import ApiKey, Partner
 from cms.domain.session import Session
@@ -157,20 +157,17 @@ def cdr(dated: DatedCdr) -> Json:
     }
 
 
-def sums(found: dict[SumKey, Sums]) -> list[Json]:
-    return [
-        {
-            "site": key.location,
-            "day": key.day.isoformat(),
-            "currency": key.currency,
-            "bills": each.bills,
-            "energy_wh": each.energy_wh,
-            "net": each.net,
-            "tax": each.tax,
-            "gross": each.gross,
-        }
-        for key, each in found.items()
-    ]
+def day_sum(each: DaySum) -> Json:
+    return {
+        "site": each.location,
+        "day": each.day.isoformat(),
+        "currency": each.currency,
+        "bills": each.bills,
+        "energy_wh": each.energy_wh,
+        "net": each.net,
+        "tax": each.gross - each.net,
+        "gross": each.gross,
+    }
 
 
 def story(each: Story) -> Json:
