@@ -1,0 +1,76 @@
+"""What the verbs around the server do: serve, demo, check, upgrade, backup, export."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from cms import bootstrap, observability
+from cms.cli import demonstration
+from cms.config import Config, ConfigError
+
+log = structlog.get_logger()
+
+
+def check(config: Config) -> None:
+    """Check everything that can be checked without opening the store.
+
+    Raises:
+        ConfigError: one line naming the key.
+    """
+    bootstrap.topology_of(config)
+
+
+def serve(config: Config) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code."""
+    observability.configure(config.log.level, config.log.format)
+    return uvloop.run(_serve(config))
+
+
+async def _serve(config: Config) -> int:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with bootstrap.running(config) as running:
+        log.info("server.ready", ocpp=running.ocpp_port, http=running.http_port)
+        await stopped.wait()
+        log.info("server.stopping")
+    return 0
+
+
+def upgrade(config: Config) -> str:
+    """Bring the schema up to date; says what was done."""
+    return bootstrap.upgrade(config)
+
+
+def backup(config: Config, to: Path) -> str:
+    if to.exists():
+        raise ConfigError(f"{to}: exists already, will not be overwritten")
+    asyncio.run(bootstrap.backup(config, to))
+    return f"backup written to {to}"
+
+
+def export_ledger(config: Config, to: Path | None) -> None:
+    """Write our ledger as JSON lines to a file or to standard output."""
+
+    async def write() -> None:
+        lines = [json.dumps(line, ensure_ascii=False) async for line in bootstrap.ledger(config)]
+        text = "".join(f"{line}\n" for line in lines)
+        if to is None:
+            sys.stdout.write(text)
+        else:
+            to.write_text(text)
+
+    asyncio.run(write())
+
+
+def demo(sessions: int, seed: int, report: Path | None, chargers: int) -> int:
+    """Run the demonstration; returns the exit code."""
+    return demonstration.run(sessions, seed, report, chargers)
