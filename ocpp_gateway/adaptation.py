@@ -6,8 +6,9 @@ them (``Adapters``) and never imports their package. It uses them like this:
 1. *Handshake*: ``adapters.standard.handshake.read_path`` finds the identity in the request path;
    once the station is known, ``choose`` gives its adapter, whose ``choose_protocol`` picks the
    version.
-2. *Frames*: strict decoding comes first. Only where it fails does ``repair_bytes`` (no JSON) or
-   ``repair_payload`` (wrong shape) run, and the result is decoded strictly again.
+2. *Frames*: strict decoding comes first. Only where it fails does ``repair_bytes`` (frame or
+   payload is no JSON) or ``repair_payload`` (wrong shape) run, and the result is decoded strictly
+   again. A frame may need both.
 3. *Readings* always run, also on frames that pass every schema, because damage to a time, a number
    or a unit is invisible to a schema.
 4. *Outbound*: ``outbound`` may rewrite a call of ours in the station's own manner.

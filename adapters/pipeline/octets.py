@@ -117,17 +117,17 @@ def _closed(text: str) -> tuple[str, Note | None]:
 
 
 def _shaped(text: str) -> tuple[str, Note | None]:
-    """Q-025, Q-029, Q-030: wrong arity, a null payload, a number as message id, a wrong type."""
+    """Q-029, Q-030: wrong arity, a null payload, a wrong type. The id stays as it came (Q-025)."""
     parts = _parsed(text)
     match parts:
         case [kind, id, action, *rest] if _is_call(kind, action):
-            fixed = [b"2", _quoted(id), action, _object(rest[0] if rest else b"null")]
+            fixed = [b"2", id, action, _object(rest[0] if rest else b"null")]
         case [b"3" | b'"3"', id, *rest]:
-            fixed = [b"3", _quoted(id), _object(rest[0] if rest else b"null")]
+            fixed = [b"3", id, _object(rest[0] if rest else b"null")]
         case [b"4" | b'"4"', id, *rest]:
             texts = [*rest[:2], b'""', b'""'][:2]
             code = texts[0] if texts[0] != b'""' else b'"GenericError"'
-            fixed = [b"4", _quoted(id), code, texts[1], _object(rest[2] if rest[2:] else b"null")]
+            fixed = [b"4", id, code, texts[1], _object(rest[2] if rest[2:] else b"null")]
         case _:
             return text, None
     if fixed == parts:
@@ -138,17 +138,11 @@ def _shaped(text: str) -> tuple[str, Note | None]:
 def _shape_note(parts: list[bytes], fixed: list[bytes]) -> Note:
     if parts[0] != fixed[0]:
         return Note("Q-030", "wrong message type")
-    if parts[1] != fixed[1]:
-        return Note("Q-025", "message id is a number")
     return Note("Q-029", "shape of the frame")
 
 
 def _is_call(kind: bytes, action: bytes) -> bool:
     return action.startswith(b'"') and kind in (b"2", b'"2"', b"1")
-
-
-def _quoted(id: bytes) -> bytes:
-    return b'"' + id + b'"' if id.isdigit() and len(id) <= 36 else id
 
 
 def _object(payload: bytes) -> bytes:

@@ -190,7 +190,7 @@ def _implausible(quantity: Quantity, number: int) -> bool:
 
 def _scaled(text: str, exponent: int) -> tuple[int | None, Notes]:
     """Return *text* times ten to *exponent*, half up, exactly."""
-    if text.isdecimal() and text.isascii() and exponent >= 0 and len(text) <= _MAX_DIGITS:
+    if text.isdecimal() and text.isascii() and 0 <= exponent <= _MAX_DIGITS - len(text):
         return int(text) * 10**exponent, NO_NOTES
     whole, point, tail = text.partition(".")
     if (
@@ -198,8 +198,7 @@ def _scaled(text: str, exponent: int) -> tuple[int | None, Notes]:
         and tail.isdecimal()
         and whole.isdecimal()
         and text.isascii()
-        and 0 <= exponent <= 3
-        and len(text) <= _MAX_DIGITS
+        and 0 <= exponent <= _MAX_DIGITS - len(text)
     ):
         shown = tail[:exponent].ljust(exponent, "0")
         return int(whole + shown) + (tail[exponent : exponent + 1] >= "5"), NO_NOTES
