@@ -59,16 +59,15 @@ def backup(config: Config, to: Path) -> str:
 
 def export_ledger(config: Config, to: Path | None) -> None:
     """Write our ledger as JSON lines to a file or to standard output."""
+    text = "".join(f"{line}\n" for line in asyncio.run(_ledger_lines(config)))
+    if to is None:
+        sys.stdout.write(text)
+    else:
+        to.write_text(text)
 
-    async def write() -> None:
-        lines = [json.dumps(line, ensure_ascii=False) async for line in bootstrap.ledger(config)]
-        text = "".join(f"{line}\n" for line in lines)
-        if to is None:
-            sys.stdout.write(text)
-        else:
-            to.write_text(text)
 
-    asyncio.run(write())
+async def _ledger_lines(config: Config) -> list[str]:
+    return [json.dumps(line, ensure_ascii=False) async for line in bootstrap.ledger(config)]
 
 
 def demo(sessions: int, seed: int, report: Path | None, chargers: int) -> int:
