@@ -1,0 +1,40 @@
+"""Credentials tokens: minting them, recognising them, and what a caller may do."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from enum import Enum
+
+from cms.domain.ids import PartnerId
+
+
+class Access(Enum):
+    """What an endpoint asks of its caller, or a token gives."""
+
+    REGISTRATION = "registration"  # versions, details, credentials
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, by its token alone.
+
+    Attributes:
+        token: as the caller presented it; lives for this one request.
+    """
+
+    partner: PartnerId
+    access: Access
+    token: str
+
+
+def mint_token() -> str:
+    """Return a new credentials token: 43 characters of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(token: str) -> str:
+    """Return the form in which a token of ours is kept. It has 256 random bits, so one hash does."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""Asking a partner, while the driver waits, whether a token may charge (``TokenAuthority``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from cms.app.catalogue import Catalogue
+from cms.app.ports import Clock, Store
+from cms.app.writes import KeepExchange
+from cms.domain.ids import EvseRef, PartnerId
+from cms.domain.token import AuthMethod, Decision, Token, TokenType, Verdict
+from ocpi_cpo.answers import Kind, PartnerAnswer
+from ocpi_cpo.config import OcpiConfig
+from ocpi_cpo.connections import Connection, Connections
+from ocpi_cpo.errors import BadParameter
+from ocpi_cpo.partner_api import PartnerApi, exchange
+from ocpi_cpo.registration import Errand
+from ocpi_cpo.versions.dialect import Dialect
+from ocpi_cpo.wire import Json, dumps, join, with_query
+
+log = structlog.get_logger()
+
+_NOT_ENOUGH = 2002
+_UNKNOWN_TOKEN = 2004
+
+
+class Authority:
+    """What a partner does not say in time, or cannot say, is None; the whitelist rules decide."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        connections: Connections,
+        api: PartnerApi,
+        config: OcpiConfig,
+        dialect: Dialect,
+        clock: Clock,
+        errand: Errand,
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._connections = connections
+        self._api = api
+        self._config = config
+        self._dialect = dialect
+        self._clock = clock
+        self._errand = errand
+
+    async def authorise(
+        self, partner: PartnerId, token: Token | None, uid: str, where: EvseRef | None
+    ) -> Decision | None:
+        """Ask *partner* about *uid*. None = no answer in time, or none that decides anything."""
+        connection = self._connections.get(partner)
+        base = connection.endpoint("tokens", "SENDER") if connection else None
+        if connection is None or base is None or not connection.connected:
+            return None
+        type = token.type if token is not None else TokenType.RFID
+        url = join(base, token.uid if token is not None else uid, "authorize")
+        if type is not TokenType.RFID:
+            url = with_query(url, type=self._dialect.token_type(type))
+        place, evse_uid = self._place(where)
+        answer = await self._ask(connection, url, uid, place)
+        return self._decision(connection, answer, token, evse_uid)
+
+    async def _ask(
+        self, connection: Connection, url: str, uid: str, place: Json | None
+    ) -> PartnerAnswer:
+        at = self._clock()
+        deadline = self._config.authorise_deadline.total_seconds()
+        answer = await self._api.call(connection, "POST", url, place, timeout=deadline)
+        body = b"" if place is None else dumps(place)
+        kept = exchange(connection, "POST", url, body, answer, at=at, kind="authorise", key=uid)
+        self._errand("keep exchange", self._store.commit([KeepExchange(kept)]))
+        return answer
+
+    def _place(self, where: EvseRef | None) -> tuple[Json | None, str | None]:
+        place = self._catalogue.place(where) if where is not None else None
+        if place is None:
+            return None, None
+        return self._dialect.place(place.location.id, place.evse.uid), place.evse.uid
+
+    def _decision(
+        self,
+        connection: Connection,
+        answer: PartnerAnswer,
+        token: Token | None,
+        evse_uid: str | None,
+    ) -> Decision | None:
+        """Read an answer. Only an answer that says no is a no; the rest is silence."""
+        if answer.ok:
+            return self._read(connection, answer.data, token, evse_uid)
+        if answer.kind is Kind.MISSING or answer.code == _UNKNOWN_TOKEN:
+            return _no("the partner does not know this token", token)
+        if answer.code == _NOT_ENOUGH:
+            return _no("the partner wants to know more than we can say", token)
+        if answer.kind is Kind.REFUSED and answer.code is not None:
+            return _no(f"the partner refuses: {answer.text}", token)
+        log.warning("authorise.unanswered", partner=connection.partner, answer=answer.text)
+        return None
+
+    def _read(
+        self, connection: Connection, data: Any, token: Token | None, evse_uid: str | None
+    ) -> Decision | None:
+        try:
+            decision = self._dialect.read_decision(data, token, evse_uid)
+        except BadParameter as error:
+            log.warning("authorise.damaged", partner=connection.partner, why=error.message)
+            return None
+        known = decision.token
+        if known is not None and known.partner != connection.partner:
+            return _no("the partner answers with a token of another party", token)
+        return decision
+
+
+def _no(why: str, token: Token | None) -> Decision:
+    return Decision(Verdict.INVALID, why, token, AuthMethod.REQUEST)

@@ -1,0 +1,69 @@
+"""What an operator decides about the roaming side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class OwnParty:
+    """One of our own CPO parties.
+
+    Attributes:
+        country, party: two letters and three letters or digits, upper case.
+        name: the business name that partners show to drivers.
+    """
+
+    country: str
+    party: str
+    name: str
+    website: str | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.country}*{self.party}"
+
+
+@dataclass(frozen=True, slots=True)
+class OcpiConfig:
+    """Settings of the OCPI edge.
+
+    Attributes:
+        base_url: public address of ``/ocpi``, e.g. ``"https://cpo.example/ocpi"``; every address
+            that we advertise begins with it, whatever host a request came in on.
+        parties: our parties; the first speaks where none is named.
+        page_limit: the most objects on one page.
+        needed_modules: ``(module, role)`` that a partner must offer to be registered.
+        request_timeout: for one request to a partner, from connecting to the last byte.
+        authorise_deadline: for the whole real-time question about a token.
+        command_timeout: what a partner is told to wait for the result of a command.
+        token_grace: how long a replaced token is still heard, unless the new one is used first.
+        in_flight: pushes to one partner at the same time.
+        parked_retry: when an object that failed while others passed is tried again.
+        backoff_cap: the longest pause before a partner that is down is tried again.
+        pull_tokens_every: how often the partners' token lists are read again, beside their pushes.
+    """
+
+    base_url: str
+    parties: tuple[OwnParty, ...]
+    page_limit: int = 50
+    needed_modules: tuple[tuple[str, str], ...] = (("tokens", "SENDER"),)
+    request_timeout: timedelta = timedelta(seconds=10)
+    authorise_deadline: timedelta = timedelta(seconds=4)
+    command_timeout: timedelta = timedelta(seconds=30)
+    token_grace: timedelta = timedelta(minutes=5)
+    in_flight: int = 8
+    parked_retry: timedelta = timedelta(hours=1)
+    backoff_cap: timedelta = timedelta(seconds=300)
+    poll: timedelta = timedelta(seconds=5)
+    pull_tokens_every: timedelta = timedelta(hours=6)
+
+    def url(self, *segments: str) -> str:
+        """Return an address of ours."""
+        return "/".join([self.base_url.rstrip("/"), *segments])
+
+    def party(self, country: str, party: str) -> OwnParty | None:
+        """Return our party of that name, compared without case."""
+        wanted = f"{country}*{party}".casefold()
+        return next((each for each in self.parties if each.id.casefold() == wanted), None)

@@ -1,0 +1,226 @@
+"""What was agreed with each partner: tokens of both directions, endpoints, state. Durable.
+
+One document per partner in the store; the copy in memory is replaced after the commit. Of the
+tokens by which partners call us only hashes are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from cms.app.ports import Clock, Store
+from cms.app.writes import PutDocument, Write
+from cms.domain import plain
+from cms.domain.ids import PartnerId
+from ocpi_cpo.auth import Access, Caller, digest
+from ocpi_cpo.wire import presented_tokens
+
+DOCUMENT = "ocpi.connection"
+
+
+class LinkState(StrEnum):
+    INVITED = "invited"  # has token A, or waits for us to register
+    REGISTERING = "registering"  # our POST or PUT is open, or its answer was lost
+    CONNECTED = "connected"
+    REFUSED = "refused"  # it answers 401 or 403 to what it gave us
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class InboundToken:
+    """A token by which the partner may call us.
+
+    Attributes:
+        digest: see ``auth.digest``.
+        replaced_until: set once a newer one was handed out: heard until then, or until the newer
+            one is used first.
+        answering: token A after it was exchanged, until our answer has been written: it may only
+            repeat the POST whose answer may have been lost.
+    """
+
+    digest: str
+    access: Access
+    replaced_until: datetime | None = None
+    answering: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A module interface of the partner; the address is kept byte for byte."""
+
+    module: str
+    role: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A party that the partner named in its credentials."""
+
+    role: str
+    country: str
+    party: str
+    name: str
+
+    @property
+    def id(self) -> PartnerId:
+        return PartnerId(f"{self.country}*{self.party}".upper())
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Both directions of the link to one partner. Replaced whole.
+
+    Attributes:
+        outbound: the token with which we call the partner; None while there is none.
+        raw_token: the partner compares our token without base64.
+        private: its addresses may lead to private networks (``Partner.allow_private_addresses``).
+        generation: counts registrations; what was delivered of locations and tariffs under an
+            older one counts no more.
+        extra_hosts: hosts, beside those of its endpoints, that its response_url may name.
+        tokens_pulled_to: newest ``last_updated`` seen when its token list was pulled whole.
+    """
+
+    partner: PartnerId
+    state: LinkState = LinkState.INVITED
+    inbound: tuple[InboundToken, ...] = ()
+    outbound: str | None = None
+    raw_token: bool = False
+    private: bool = False
+    versions_url: str | None = None
+    version: str | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    roles: tuple[Role, ...] = ()
+    generation: int = 0
+    registered_at: datetime | None = None
+    extra_hosts: tuple[str, ...] = ()
+    tokens_pulled_to: datetime | None = None
+
+    @property
+    def country(self) -> str:
+        return self.partner.split("*")[0]
+
+    @property
+    def party(self) -> str:
+        return self.partner.split("*")[1]
+
+    @property
+    def connected(self) -> bool:
+        return self.state is LinkState.CONNECTED
+
+    @property
+    def registered(self) -> bool:
+        """Whether credentials were exchanged, even if it refuses them now."""
+        return self.state in (LinkState.CONNECTED, LinkState.REFUSED)
+
+    def endpoint(self, module: str, role: str) -> str | None:
+        """Return the partner's address of a module, by (identifier, role)."""
+        found = (e.url for e in self.endpoints if (e.module, e.role) == (module, role))
+        return next(found, None)
+
+    @property
+    def credentials_url(self) -> str | None:
+        """Its credentials endpoint; partners disagree about its role, so the role is ignored."""
+        return next((e.url for e in self.endpoints if e.module == "credentials"), None)
+
+    def same_host(self, url: str) -> bool:
+        """Whether *url* leads to a host that the partner registered."""
+        known = [self.versions_url or "", *(each.url for each in self.endpoints)]
+        hosts = {urlsplit(each).hostname for each in known} | set(self.extra_hosts)
+        try:
+            return urlsplit(url).hostname in hosts - {None}
+        except ValueError:
+            return False
+
+    def heard_by(self, now: datetime) -> tuple[InboundToken, ...]:
+        """Return the tokens that still open something at *now*."""
+        return tuple(
+            each
+            for each in self.inbound
+            if each.replaced_until is None or now < each.replaced_until
+        )
+
+
+@dataclass(slots=True)
+class Connections:
+    """All connections, by partner and by token.
+
+    Args:
+        secret: called with every token that must never stand in a log.
+        errand: runs something in the background, under supervision.
+    """
+
+    store: Store
+    clock: Clock
+    secret: Callable[[str], None]
+    _all: dict[PartnerId, Connection] = field(default_factory=dict)
+    _by_digest: dict[str, PartnerId] = field(default_factory=dict)
+    _listeners: list[Callable[[Connection], None]] = field(default_factory=list)
+
+    async def load(self) -> None:
+        """Take up what the store has."""
+        for body in (await self.store.documents(DOCUMENT)).values():
+            self._keep(plain.from_text(Connection, body.decode()))
+
+    def get(self, partner: PartnerId) -> Connection | None:
+        return self._all.get(partner)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(tuple(self._all.values()))
+
+    def listen(self, listener: Callable[[Connection], None]) -> None:
+        """Call *listener* with every connection that changed, after its commit."""
+        self._listeners.append(listener)
+
+    async def save(self, connection: Connection, *more: Write) -> None:
+        """Make *connection* and *more* durable in one commit, then publish it."""
+        body = plain.canonical(connection).encode()
+        await self.store.commit([PutDocument(DOCUMENT, connection.partner, body), *more])
+        self._keep(connection)
+        for listener in self._listeners:
+            listener(connection)
+
+    def caller(self, header: str | None) -> tuple[Caller, InboundToken] | None:
+        """Say who presents *header*; None for nobody we know. Memory only."""
+        now = self.clock()
+        for token in presented_tokens(header):
+            partner = self._by_digest.get(digest(token))
+            if partner is None:
+                continue
+            for known in self._all[partner].heard_by(now):
+                if known.digest == digest(token):
+                    return Caller(partner, known.access, token), known
+        return None
+
+    def newest_used(self, partner: PartnerId, used: InboundToken) -> Connection | None:
+        """Return the connection without its replaced tokens, if *used* is what replaced them."""
+        connection = self._all[partner]
+        if used.replaced_until is not None or used.answering:
+            return None
+        if connection.state is LinkState.REGISTERING or used.access is not Access.EVERYTHING:
+            return None
+        kept = tuple(each for each in connection.inbound if each.replaced_until is None)
+        kept = tuple(each for each in kept if not each.answering)
+        return replace(connection, inbound=kept) if kept != connection.inbound else None
+
+    def _keep(self, connection: Connection) -> None:
+        before = self._all.get(connection.partner)
+        for token in before.inbound if before else ():
+            self._by_digest.pop(token.digest, None)
+        self._all[connection.partner] = connection
+        for token in connection.inbound:
+            self._by_digest[token.digest] = connection.partner
+        if connection.outbound is not None:
+            self.secret(connection.outbound)
+
+
+def replaced(tokens: Iterable[InboundToken], until: datetime) -> tuple[InboundToken, ...]:
+    """Return *tokens* as they stand once a newer one was handed out."""
+    return tuple(
+        each if each.replaced_until is not None else replace(each, replaced_until=until)
+        for each in tokens
+    )

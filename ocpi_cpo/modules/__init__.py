@@ -1,0 +1,1 @@
+"""One file per OCPI module: the routes that partners call."""

@@ -1,0 +1,79 @@
+"""Locations, sender: GET as a list, and single objects at each level."""
+
+from __future__ import annotations
+
+from ocpi_cpo.config import OcpiConfig
+from ocpi_cpo.envelope import Reply, joined
+from ocpi_cpo.errors import NotThere
+from ocpi_cpo.pages import Network, Pages
+from ocpi_cpo.paging import Window, page_headers, window
+from ocpi_cpo.server import Call, Route
+
+
+class Locations:
+    def __init__(self, pages: Pages, config: OcpiConfig, version: str) -> None:
+        self._pages = pages
+        self._network: Network = pages.network
+        self._config = config
+        self._version = version
+
+    def routes(self) -> list[Route]:
+        base = (self._version, "locations")
+        return [
+            Route("GET", base, self._list),
+            Route("GET", (*base, "*"), self._location),
+            Route("GET", (*base, "*", "*"), self._evse),
+            Route("GET", (*base, "*", "*", "*"), self._connector),
+        ]
+
+    async def _list(self, call: Call) -> Reply:
+        asked = window(call.query, self._config.page_limit)
+        bodies, total = self._window(call, asked)
+        return Reply(
+            joined(bodies), headers=page_headers(call.url, asked, total, self._config.page_limit)
+        )
+
+    def _window(self, call: Call, asked: Window) -> tuple[list[bytes], int]:
+        partner = call.caller.partner
+        ids = self._pages.order()
+        if (
+            asked.updated_from is None
+            and asked.updated_to is None
+            and len(self._config.parties) < 2
+        ):
+            cut = ids[asked.offset : asked.offset + asked.limit]
+            return [each.body for each in self._pages.ready(cut, partner)], len(ids)
+        found = [
+            each
+            for each in self._pages.ready(ids, partner)
+            if asked.holds(each.last_updated) and call.party in (None, each.site.party)
+        ]
+        cut_bodies = [each.body for each in found[asked.offset : asked.offset + asked.limit]]
+        return cut_bodies, len(found)
+
+    async def _location(self, call: Call) -> Reply:
+        site = self._network.site(call.path[0])
+        if site is None:
+            raise NotThere("no such location")
+        body = self._network.body(site, self._network.group(call.caller.partner))
+        return Reply(body)
+
+    async def _evse(self, call: Call) -> Reply:
+        place = self._network.find(call.path[0], call.path[1])
+        if place is None:
+            raise NotThere("no such EVSE")
+        view = self._network.view(place, call.caller.partner)
+        return Reply(self._network.dialect.evse(view))
+
+    async def _connector(self, call: Call) -> Reply:
+        place = self._network.find(call.path[0], call.path[1])
+        number = call.path[2]
+        plug = (
+            place.evse.connector(int(number))
+            if place is not None and number.isascii() and number.isdigit() and len(number) < 6
+            else None
+        )
+        if place is None or plug is None:
+            raise NotThere("no such connector")
+        view = self._network.view(place, call.caller.partner)
+        return Reply(self._network.dialect.connector(plug, view))

@@ -1,0 +1,219 @@
+"""Tokens, receiver: partners tell us who may charge. And the puller, for their whole list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from cms.app.administration import Administration, By
+from cms.app.catalogue import Catalogue
+from cms.app.ports import Clock
+from cms.domain.ids import PartnerId
+from cms.domain.token import Token, TokenType
+from ocpi_cpo.connections import Connection, Connections
+from ocpi_cpo.envelope import Reply
+from ocpi_cpo.errors import BadParameter, ClientApi, NotThere, OcpiError, UnknownToken
+from ocpi_cpo.partner_api import PartnerApi
+from ocpi_cpo.server import Call, Route
+from ocpi_cpo.versions.dialect import Dialect
+from ocpi_cpo.wire import next_link, stamp, with_query
+
+log = structlog.get_logger()
+
+MOST_PAGES = 10_000
+
+Forget = Callable[[PartnerId, str], None]
+"""Told of a token that changed: what its partner answered about it before counts no more."""
+
+
+class Tokens:
+    """``/tokens/{country}/{party}/{uid}``. The key is country, party, uid and type."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        administration: Administration,
+        dialect: Dialect,
+        clock: Clock,
+        forget: Forget,
+    ) -> None:
+        self._catalogue = catalogue
+        self._administration = administration
+        self._dialect = dialect
+        self._clock = clock
+        self._forget = forget
+
+    def routes(self) -> list[Route]:
+        path = (self._dialect.version, "tokens", "*", "*", "*")
+        return [
+            Route("GET", path, self._get),
+            Route("PUT", path, self._put),
+            Route("PATCH", path, self._patch),
+        ]
+
+    async def _get(self, call: Call) -> Reply:
+        return Reply(self._dialect.token(self._stored(call), self._clock()))
+
+    async def _put(self, call: Call) -> Reply:
+        own = self._owner(call)
+        token = self._dialect.read_token(call.body())
+        self._same(call, token, own)
+        new = await self._take(call, token)
+        return Reply(http=201 if new else 200)
+
+    async def _patch(self, call: Call) -> Reply:
+        self._owner(call)
+        changes = call.body()
+        if not isinstance(changes, dict) or changes.get("last_updated") is None:
+            raise BadParameter("last_updated: missing")
+        before = self._stored(call)
+        token = self._dialect.read_token_changes(before, changes, self._clock())
+        self._same(call, token, call.caller.partner)
+        await self._take(call, token)
+        return Reply()
+
+    async def _take(self, call: Call, token: Token) -> bool:
+        """Keep *token* unless ours is newer. Returns whether it is new."""
+        before = self._catalogue.token(token.partner, token.uid, token.type)
+        if before is not None and _newer(before, token):
+            return False
+        by = By(f"partner:{call.caller.partner}")
+        new = await self._administration.put_token(token, by)
+        self._forget(call.caller.partner, token.uid)
+        return new
+
+    def _owner(self, call: Call) -> PartnerId:
+        """Check that the URL names the caller's own party; anybody else's is not there."""
+        country, party, _ = call.path
+        if f"{country}*{party}".casefold() != call.caller.partner.casefold():
+            raise NotThere(f"{country}*{party} is no party of yours")
+        return call.caller.partner
+
+    def _type(self, call: Call) -> TokenType:
+        return self._dialect.read_token_type(call.query.get("type", "RFID"))
+
+    def _stored(self, call: Call) -> Token:
+        owner, type = self._owner(call), self._type(call)
+        token = self._catalogue.token(owner, call.path[2], type)
+        if token is None:
+            raise UnknownToken("no such token")
+        return token
+
+    def _same(self, call: Call, token: Token, owner: PartnerId) -> None:
+        if token.partner != owner:
+            raise BadParameter("country_code, party_id: differ from the URL")
+        if token.uid.casefold() != call.path[2].casefold():
+            raise BadParameter("uid: differs from the URL")
+        if token.type is not self._type(call):
+            raise BadParameter("type: differs from the URL, where RFID is the default")
+
+
+def _newer(before: Token, token: Token) -> bool:
+    return (
+        before.last_updated is not None
+        and token.last_updated is not None
+        and before.last_updated > token.last_updated
+    )
+
+
+class Puller:
+    """Reads a partner's token list, page by page, as its links lead."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        administration: Administration,
+        connections: Connections,
+        api: PartnerApi,
+        dialect: Dialect,
+        forget: Forget,
+    ) -> None:
+        self._catalogue = catalogue
+        self._administration = administration
+        self._connections = connections
+        self._api = api
+        self._dialect = dialect
+        self._forget = forget
+        self._pulling: dict[PartnerId, asyncio.Lock] = {}
+
+    async def pull(self, partner: PartnerId, whole: bool = True) -> int:
+        """Take over the token list of *partner*; returns how many tokens changed.
+
+        Args:
+            whole: everything, and what is not listed any more becomes invalid; else only what
+                changed since the newest token seen.
+
+        Raises:
+            ClientApi: the partner's list cannot be read; what was read before is kept.
+        """
+        async with self._pulling.setdefault(partner, asyncio.Lock()):
+            return await self._pull(partner, whole)
+
+    async def _pull(self, partner: PartnerId, whole: bool) -> int:
+        connection = self._connections.get(partner)
+        url = connection.endpoint("tokens", "SENDER") if connection else None
+        if connection is None or url is None:
+            return 0
+        since = None if whole else connection.tokens_pulled_to
+        found = await self._read(connection, url, since)
+        changed = found + (self._absent(partner, found) if since is None else [])
+        count = await self._administration.put_tokens(changed, By(f"partner:{partner}"))
+        for token in changed:
+            self._forget(partner, token.uid)
+        await self._note(partner, found)
+        log.info("tokens.pulled", partner=partner, listed=len(found), changed=count)
+        return count
+
+    async def _read(self, connection: Connection, url: str, since: datetime | None) -> list[Token]:
+        following: str | None = url if since is None else with_query(url, date_from=stamp(since))
+        host, seen, found = urlsplit(url).netloc, set[str](), list[Token]()
+        while following is not None:
+            if following in seen or urlsplit(following).netloc != host or len(seen) > MOST_PAGES:
+                raise ClientApi("its next link repeats, or leaves the host")
+            seen.add(following)
+            answer = await self._api.call(connection, "GET", following)
+            if not answer.ok or not isinstance(answer.data, list):
+                raise ClientApi(f"its token list cannot be read: {answer.text}")
+            found += self._tokens(connection, answer.data)
+            following = next_link(answer.headers)
+        return found
+
+    def _tokens(self, connection: Connection, items: list[Any]) -> list[Token]:
+        """Return the good ones; a damaged one is logged and hurts no other."""
+        good = []
+        for item in items:
+            try:
+                token = self._dialect.read_token(item)
+            except OcpiError as error:
+                log.warning("token.damaged", partner=connection.partner, why=error.message)
+                continue
+            if token.partner == connection.partner:
+                good.append(token)
+        return [each for each in good if not self._outdated(each)]
+
+    def _outdated(self, token: Token) -> bool:
+        before = self._catalogue.token(token.partner, token.uid, token.type)
+        return before is not None and _newer(before, token)
+
+    def _absent(self, partner: PartnerId, found: list[Token]) -> list[Token]:
+        listed = {(each.uid.casefold(), each.type) for each in found}
+        return [
+            replace(each, valid=False)
+            for each in self._catalogue.tokens()
+            if each.partner == partner
+            and each.valid
+            and (each.uid.casefold(), each.type) not in listed
+        ]
+
+    async def _note(self, partner: PartnerId, found: list[Token]) -> None:
+        current = self._connections.get(partner)
+        times = [each.last_updated for each in found if each.last_updated is not None]
+        newest = max(times, default=None)
+        if current is not None and newest is not None and newest != current.tokens_pulled_to:
+            await self._connections.save(replace(current, tokens_pulled_to=newest))

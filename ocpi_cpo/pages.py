@@ -1,0 +1,168 @@
+"""Locations as ready bytes, per group of partners that see the same prices.
+
+Nothing is built on a GET that was built before: a page is joined bytes. A site's bytes are built
+again by the first who asks after it, one of its EVSEs or its price book changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cms.app.catalogue import Catalogue, EvsePlace
+from cms.app.live import LiveState
+from cms.domain.ids import EvseRef, LocationId, PartnerId
+from cms.domain.topology import Approval, ChargingStation, Location
+from ocpi_cpo.versions.dialect import Dialect
+from ocpi_cpo.versions.v221.topology import EvseView
+from ocpi_cpo.wire import Json, dumps
+
+_SEEN = frozenset({Approval.APPROVED, Approval.REMOVED})
+_DAWN = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Network:
+    """The network as one partner sees it, from memory."""
+
+    def __init__(self, catalogue: Catalogue, live: LiveState, dialect: Dialect) -> None:
+        self.catalogue = catalogue
+        self.live = live
+        self.dialect = dialect
+
+    def group(self, partner: PartnerId) -> PartnerId | None:
+        """Return who shares *partner*'s view: itself if the price book names it, else None."""
+        named = any(rule.partner == partner for rule in self.catalogue.rules.values())
+        return partner if named else None
+
+    def sites(self) -> list[Location]:
+        """Every site, by creation and id: an update never moves one."""
+        return sorted(
+            self.catalogue.locations.values(), key=lambda site: (site.created_at or _DAWN, site.id)
+        )
+
+    def updated(self, site: Location) -> datetime:
+        """Return a site's ``last_updated``, the same that stands in its bytes."""
+        return max(
+            [
+                self.live.updated("location", site.id) or site.created_at or _DAWN,
+                *(view.last_updated for view in self.views(site, None)),
+            ]
+        )
+
+    def views(self, site: Location, partner: PartnerId | None) -> list[EvseView]:
+        """Return the EVSEs of *site* that partners may see."""
+        return [
+            self.view(EvsePlace(site, station, evse), partner)
+            for station in self.catalogue.stations_of(site.id)
+            if station.approval in _SEEN
+            for evse in station.evses
+        ]
+
+    def view(self, place: EvsePlace, partner: PartnerId | None) -> EvseView:
+        return EvseView(
+            place.evse,
+            self.live.evse(place.evse.ref),
+            lambda plug: self.catalogue.tariff_ids(place, plug, partner),
+            _defined(place.station, place.location),
+            self.live.updated("evse", str(place.evse.ref)),
+        )
+
+    def visible(self, ref: EvseRef) -> EvsePlace | None:
+        """Return where an EVSE stands, if partners may see it."""
+        place = self.catalogue.place(ref)
+        return place if place is not None and place.station.approval in _SEEN else None
+
+    def find(self, location: str, uid: str) -> EvsePlace | None:
+        """Return the visible EVSE *uid* of *location*, both compared without case."""
+        ref = self.catalogue.evse_by_uid(uid)
+        place = self.visible(ref) if ref is not None else None
+        if place is None or place.location.id.casefold() != location.casefold():
+            return None
+        return place
+
+    def site(self, id: str) -> Location | None:
+        """Return a site, its id compared without case."""
+        found = self.catalogue.locations.get(LocationId(id))
+        if found is not None:
+            return found
+        folded = id.casefold()
+        return next(
+            (each for each in self.catalogue.locations.values() if each.id.casefold() == folded),
+            None,
+        )
+
+    def body(self, site: Location, partner: PartnerId | None) -> Json:
+        """Return the whole Location as JSON values."""
+        return self.dialect.location(
+            site, self.views(site, partner), self.live.updated("location", site.id)
+        )
+
+
+def _defined(station: ChargingStation, site: Location) -> datetime | None:
+    known = [each for each in (station.created_at, site.created_at) if each is not None]
+    return max(known) if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """One site's bytes, with what they were made from.
+
+    Attributes:
+        told: the site's moment in the feed; every visible change in it gives a new one.
+    """
+
+    body: bytes
+    last_updated: datetime
+    site: Location
+    told: datetime | None
+
+
+class Pages:
+    """Ready bytes of sites, per price group.
+
+    A change of a site, of one of its EVSEs or of what the price book shows there moves the site's
+    place in the feed (they are touched in the same commit), so bytes are true as long as that
+    place is the one they were made at.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._ready: dict[tuple[PartnerId | None, LocationId], Ready] = {}
+        self._order: list[LocationId] = []
+
+    def order(self) -> list[LocationId]:
+        """Return the ids of all sites in their stable order."""
+        if len(self._order) != len(self.network.catalogue.locations):
+            self._order = [site.id for site in self.network.sites()]
+        return self._order
+
+    def ready(self, ids: Sequence[LocationId], partner: PartnerId) -> list[Ready]:
+        """Return the bytes of *ids*; builds only what changed."""
+        group = self.network.group(partner)
+        return [self._current(group, id) for id in ids]
+
+    def _current(self, group: PartnerId | None, id: LocationId) -> Ready:
+        found = self._ready.get((group, id))
+        if found is not None and self._true(found, id):
+            return found
+        return self._build(group, id)
+
+    def _true(self, ready: Ready, id: LocationId) -> bool:
+        network = self.network
+        return (
+            ready.told == network.live.updated("location", id)
+            and ready.site is network.catalogue.locations[id]
+        )
+
+    def _build(self, group: PartnerId | None, id: LocationId) -> Ready:
+        network = self.network
+        site = network.catalogue.locations[id]
+        ready = Ready(
+            dumps(network.body(site, group)),
+            network.updated(site),
+            site,
+            network.live.updated("location", id),
+        )
+        self._ready[group, id] = ready
+        return ready

@@ -1,0 +1,112 @@
+"""Calling a partner: headers, bodies, and what is kept of every exchange."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from cms.app.writes import Exchange
+from cms.domain.ids import PartnerId, SessionId
+from ocpi_cpo.answers import PartnerAnswer, judge
+from ocpi_cpo.client import Ask, GuardedClient
+from ocpi_cpo.config import OcpiConfig
+from ocpi_cpo.connections import Connection
+from ocpi_cpo.wire import authorization, dumps
+
+LARGEST_KEPT_BYTES = 16 * 1024
+"""Of a body, in the case file."""
+
+
+class PartnerApi:
+    """Sends requests in the name of one of our parties."""
+
+    def __init__(self, client: GuardedClient, config: OcpiConfig) -> None:
+        self._client = client
+        self._config = config
+
+    async def call(
+        self,
+        connection: Connection,
+        method: str,
+        url: str,
+        body: Any = None,
+        *,
+        sender: PartnerId | str | None = None,
+        functional: bool = True,
+        token: str | None = None,
+        timeout: float | None = None,
+        fresh: bool = False,
+    ) -> PartnerAnswer:
+        """Send one request and judge the answer.
+
+        Args:
+            body: JSON values, or ready bytes.
+            sender: our party (``country*party``) in whose name; default: the first.
+            functional: with routing headers; configuration modules have none.
+            token: in place of the connection's own.
+            fresh: see ``client.Ask``.
+        """
+        headers = {
+            "Authorization": authorization(
+                token or connection.outbound or "", connection.raw_token
+            ),
+            "X-Request-ID": str(uuid4()),
+            "X-Correlation-ID": str(uuid4()),
+        }
+        if functional:
+            headers |= self._routing(connection, sender)
+        payload = body if isinstance(body, bytes) or body is None else dumps(body)
+        if payload is not None:
+            headers["Content-Type"] = "application/json"
+        ask = Ask(method, url, headers, payload, connection.private, fresh)
+        return judge(await self._client.send(ask, timeout))
+
+    def _routing(self, connection: Connection, sender: PartnerId | str | None) -> dict[str, str]:
+        own = (sender or self._config.parties[0].id).split("*")
+        return {
+            "OCPI-from-country-code": own[0],
+            "OCPI-from-party-id": own[1],
+            "OCPI-to-country-code": connection.country,
+            "OCPI-to-party-id": connection.party,
+        }
+
+
+def exchange(
+    connection: Connection,
+    method: str,
+    url: str,
+    body: bytes,
+    answer: PartnerAnswer,
+    *,
+    at: datetime,
+    kind: str,
+    key: str,
+    session: SessionId | None = None,
+) -> Exchange:
+    """Return what is kept of a request of ours: bounded, without tokens of the connection."""
+    return Exchange(
+        at,
+        connection.partner,
+        outbound=True,
+        kind=kind,
+        key=key,
+        method=method,
+        url=without_secrets(connection, url.encode()).decode("utf-8", "replace"),
+        request=without_secrets(connection, body[:LARGEST_KEPT_BYTES]),
+        http_status=answer.http,
+        answer=without_secrets(
+            connection, (answer.raw or answer.text.encode())[:LARGEST_KEPT_BYTES]
+        ),
+        took_ms=answer.took_ms,
+        session=session,
+    )
+
+
+def without_secrets(connection: Connection, text: bytes) -> bytes:
+    """Black out the token of the connection, in clear and in base64."""
+    if connection.outbound is None:
+        return text
+    plain = connection.outbound.encode()
+    return text.replace(plain, b"[secret]").replace(base64.b64encode(plain), b"[secret]")

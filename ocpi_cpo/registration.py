@@ -1,0 +1,436 @@
+"""Becoming partners: the credentials handshake from either side, its renewal and its end.
+
+Every step is durable before the other side can rely on it, and while a step is open the tokens of
+both moments are heard: a crash in between locks nobody out.
+
+=================  ==============================  =======================================
+who begins         before anything leaves          once the answer is here / written
+=================  ==============================  =======================================
+partner, POST      B, C and endpoints are kept;    A is dead
+                   A may only repeat the POST
+we, POST           our B is kept, answers only     C and endpoints are kept, B opens all
+                   versions and credentials
+partner, PUT       new tokens of both directions   the old inbound one dies with the first
+                   are kept beside the old         use of the new one, or after the grace
+we, PUT            a second inbound token is kept  the new outbound one is kept
+=================  ==============================  =======================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from cms.app.administration import plain
+from cms.app.catalogue import Catalogue
+from cms.app.ports import Clock, Store
+from cms.app.writes import Audit, PutCursor, PutPartner, PutWorkItem, Write
+from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
+from cms.domain.errors import Conflict, NotFound
+from cms.domain.ids import PartnerId
+from cms.domain.partner import Partner, PartnerState
+from ocpi_cpo.answers import PartnerAnswer
+from ocpi_cpo.auth import Access, Caller, digest, mint_token
+from ocpi_cpo.config import OcpiConfig
+from ocpi_cpo.connections import (
+    Connection,
+    Connections,
+    Endpoint,
+    InboundToken,
+    LinkState,
+    replaced,
+)
+from ocpi_cpo.envelope import Reply
+from ocpi_cpo.errors import BadParameter, ClientApi, NoEndpoints, NotAllowed, NoVersion, OcpiError
+from ocpi_cpo.partner_api import PartnerApi
+from ocpi_cpo.versions.dialect import Dialect, TheirCredentials
+from ocpi_cpo.wire import Json
+
+log = structlog.get_logger()
+
+Errand = Callable[[str, Coroutine[Any, Any, Any]], None]
+
+LOST_ANSWER_WINDOW = timedelta(minutes=10)
+"""How long token A may repeat a POST whose answer did not get through."""
+
+FROM_NOW = ("sessions", "cdrs")
+FROM_ZERO = ("tariffs", "locations")
+
+
+class Registration:
+    """The state machine of one connection; ``Connections`` holds where each partner stands."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        connections: Connections,
+        api: PartnerApi,
+        config: OcpiConfig,
+        clock: Clock,
+        dialect: Dialect,
+        errand: Errand,
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._connections = connections
+        self._api = api
+        self._config = config
+        self._clock = clock
+        self._dialect = dialect
+        self._errand = errand
+
+    # -- operators
+
+    async def invite(self, partner: Partner, by: str, raw_token: bool = False) -> str:
+        """Add a partner (or invite it again) and return token A, which is shown this once.
+
+        Raises:
+            Conflict: it is connected; unregister first.
+        """
+        before = self._connections.get(partner.id)
+        if before is not None and before.registered:
+            raise Conflict(f"{partner.id} is registered already")
+        token = self._mint()
+        base = before or Connection(partner.id)
+        await self._save(
+            replace(
+                base,
+                state=LinkState.INVITED,
+                inbound=(InboundToken(digest(token), Access.REGISTRATION),),
+                outbound=None,
+                endpoints=(),
+                private=partner.allow_private_addresses,
+                raw_token=raw_token,
+            ),
+            replace(partner, state=PartnerState.INVITED),
+            by,
+            "partner.invited",
+        )
+        return token
+
+    async def register(
+        self, partner: PartnerId, versions_url: str, token_a: str, by: str
+    ) -> Connection:
+        """Register at a partner that gave us its token A.
+
+        Raises:
+            NotFound: no such partner; add it first.
+            Conflict: it is registered already.
+            OcpiError: the partner does not play its part; nothing changed for it.
+        """
+        own, before = self._known(partner)
+        if before.registered:
+            raise Conflict(f"{partner} is registered already")
+        self._connections.secret(token_a)
+        endpoints = await self._look(before, versions_url, token_a)
+        token = self._mint()
+        open_ = replace(
+            before,
+            state=LinkState.REGISTERING,
+            inbound=(*before.inbound, InboundToken(digest(token), Access.REGISTRATION)),
+            versions_url=versions_url,
+        )
+        await self._connections.save(open_)
+        answer, theirs = await self._present(open_, "POST", endpoints, token_a, token)
+        if theirs is None:
+            await self._connections.save(before)
+            raise ClientApi(f"{partner} refuses our registration: {answer.text}")
+        self._claims(theirs, partner)
+        done = replace(
+            open_,
+            inbound=(InboundToken(digest(token), Access.EVERYTHING),),
+            endpoints=endpoints,
+        )
+        return await self._connect(done, own, theirs, by, "partner.registered")
+
+    async def update(self, partner: PartnerId, by: str) -> Connection:
+        """Renew the tokens of both directions (PUT).
+
+        Raises:
+            NotFound, Conflict: not registered.
+            OcpiError: the partner does not play its part; the old tokens stay in force.
+        """
+        own, before = self._known(partner)
+        if not before.registered or before.outbound is None or before.versions_url is None:
+            raise Conflict(f"{partner} is not registered")
+        endpoints = await self._look(before, before.versions_url, before.outbound)
+        token = self._mint()
+        both = (*before.inbound, InboundToken(digest(token), Access.EVERYTHING))
+        open_ = replace(before, inbound=both)
+        await self._connections.save(open_)
+        answer, theirs = await self._present(open_, "PUT", endpoints, before.outbound, token)
+        if theirs is None:
+            if not answer.again:
+                await self._connections.save(before)
+            raise ClientApi(f"{partner} does not renew: {answer.text}")
+        self._claims(theirs, partner)
+        current = self._connections.get(partner) or open_
+        grace = self._clock() + self._config.token_grace
+        older = replaced((t for t in current.inbound if t.digest != digest(token)), grace)
+        done = replace(
+            current,
+            inbound=(*older, InboundToken(digest(token), Access.EVERYTHING)),
+            endpoints=endpoints,
+        )
+        return await self._connect(done, own, theirs, by, "partner.renewed")
+
+    async def unregister(self, partner: PartnerId, by: str) -> None:
+        """End the connection: tell the partner (DELETE), then forget every token.
+
+        The partner's answer does not matter: whether it heard us or not, we are done.
+        """
+        own, before = self._known(partner)
+        if before.registered and before.credentials_url is not None:
+            await self._api.call(before, "DELETE", before.credentials_url, functional=False)
+        await self._end(before, own, by)
+
+    async def refused(self, connection: Connection, text: str) -> None:
+        """The partner answers 401 or 403: nothing is sent any more until a person looks."""
+        own, now = self._known(connection.partner)[0], self._clock()
+        item = WorkItem(
+            f"partner-refuses-us:{connection.partner}",
+            WorkType.PARTNER_REFUSES_US,
+            f"partner:{connection.partner}",
+            now,
+            evidence={"answer": text},
+            actions=(WorkAction.RETRY, WorkAction.DISMISS),
+        )
+        log.error("partner.refuses_us", partner=connection.partner, answer=text)
+        await self._save(
+            replace(connection, state=LinkState.REFUSED),
+            replace(own, state=PartnerState.SUSPENDED),
+            "system",
+            "partner.suspended",
+            PutWorkItem(item),
+        )
+
+    async def resume(self, partner: PartnerId, by: str) -> None:
+        """Try again with a partner that refused us."""
+        own, before = self._known(partner)
+        if before.state is LinkState.REFUSED:
+            await self._save(
+                replace(before, state=LinkState.CONNECTED),
+                replace(own, state=PartnerState.CONNECTED),
+                by,
+                "partner.resumed",
+            )
+
+    # -- the partner's requests
+
+    def shown(self, caller: Caller) -> Reply:
+        """GET: our credentials, with the very token that the caller uses."""
+        return Reply(self._ours(caller.token))
+
+    async def posted(self, caller: Caller, body: Any) -> Reply:
+        """POST: a partner registers with us, by token A."""
+        own, before = self._known(caller.partner)
+        if caller.access is Access.EVERYTHING:
+            raise NotAllowed("registered already; use PUT", ("GET", "PUT", "DELETE"))
+        connection, theirs = await self._learned(before, body)
+        token = self._mint()
+        used = digest(caller.token)
+        until = self._clock() + LOST_ANSWER_WINDOW
+        connection = replace(
+            connection,
+            inbound=(
+                InboundToken(used, Access.REGISTRATION, until, answering=True),
+                InboundToken(digest(token), Access.EVERYTHING),
+            ),
+        )
+        await self._connect(connection, own, theirs, f"partner:{own.id}", "partner.registered")
+
+        def written() -> None:
+            self._errand("forget token A", self._forget(own.id, used))
+
+        return Reply(self._ours(token), after=written)
+
+    async def put(self, caller: Caller, body: Any) -> Reply:
+        """PUT: a registered partner renews."""
+        own, before = self._known(caller.partner)
+        if caller.access is not Access.EVERYTHING or not before.registered:
+            raise NotAllowed("not registered yet; use POST", ("GET", "POST"))
+        connection, theirs = await self._learned(before, body)
+        token = self._mint()
+        grace = self._clock() + self._config.token_grace
+        connection = replace(
+            connection,
+            inbound=(
+                *replaced(connection.inbound, grace),
+                InboundToken(digest(token), Access.EVERYTHING),
+            ),
+        )
+        await self._connect(connection, own, theirs, f"partner:{own.id}", "partner.renewed")
+        return Reply(self._ours(token))
+
+    async def deleted(self, caller: Caller) -> Reply:
+        """DELETE: a registered partner leaves."""
+        own, before = self._known(caller.partner)
+        if caller.access is not Access.EVERYTHING or not before.registered:
+            raise NotAllowed("not registered", ("GET", "POST"))
+        await self._end(before, own, f"partner:{own.id}")
+        return Reply()
+
+    # -- inside
+
+    def _known(self, partner: PartnerId) -> tuple[Partner, Connection]:
+        own, connection = self._catalogue.partners.get(partner), self._connections.get(partner)
+        if own is None or connection is None:
+            raise NotFound("partner", partner)
+        return own, replace(connection, private=own.allow_private_addresses)
+
+    def _mint(self) -> str:
+        token = mint_token()
+        self._connections.secret(token)
+        return token
+
+    def _ours(self, token: str) -> Json:
+        return self._dialect.credentials(token, self._config.url("versions"), self._config.parties)
+
+    async def _learned(self, before: Connection, body: Any) -> tuple[Connection, TheirCredentials]:
+        """Check what a partner presents, and look at its API with the token it gives."""
+        theirs = self._dialect.read_credentials(body)
+        self._connections.secret(theirs.token)
+        self._claims(theirs, before.partner)
+        endpoints = await self._look(before, theirs.url, theirs.token)
+        current = self._connections.get(before.partner) or before
+        return replace(current, private=before.private, endpoints=endpoints), theirs
+
+    def _claims(self, theirs: TheirCredentials, partner: PartnerId) -> None:
+        """Check that the parties named are the one that was agreed, and nobody else's.
+
+        Raises:
+            BadParameter: with the party.
+        """
+        if partner not in {role.id for role in theirs.roles}:
+            raise BadParameter(f"roles: {partner} was agreed, and is not among them")
+        for other in self._connections:
+            taken = {role.id for role in other.roles} if other.registered else set()
+            for role in theirs.roles:
+                if other.partner != partner and role.id in taken:
+                    log.error("partner.claims_foreign_party", partner=partner, party=role.id)
+                    raise BadParameter(f"roles: {role.id} is registered by somebody else")
+
+    async def _look(self, connection: Connection, url: str, token: str) -> tuple[Endpoint, ...]:
+        """Return the partner's endpoints of our version.
+
+        Raises:
+            ClientApi, NoVersion, NoEndpoints: see ``errors``.
+        """
+        versions = self._dialect.read_versions(await self._get(connection, url, token))
+        details_url = versions.get(self._dialect.version)
+        if details_url is None:
+            raise NoVersion(f"version {self._dialect.version} is not offered")
+        try:
+            endpoints = self._dialect.read_details(await self._get(connection, details_url, token))
+        except BadParameter as error:
+            raise ClientApi(f"version details: {error.message}") from None
+        offered = {(each.module, each.role) for each in endpoints}
+        missing = [each for each in self._config.needed_modules if each not in offered]
+        if missing or not any(each.module == "credentials" for each in endpoints):
+            names = ", ".join(f"{module} ({role})" for module, role in missing) or "credentials"
+            raise NoEndpoints(f"endpoints missing: {names}")
+        return endpoints
+
+    async def _get(self, connection: Connection, url: str, token: str) -> Any:
+        answer = await self._api.call(connection, "GET", url, functional=False, token=token)
+        if not answer.ok:
+            raise ClientApi(f"your versions cannot be read: {answer.text}")
+        return answer.data
+
+    async def _present(
+        self,
+        connection: Connection,
+        method: str,
+        endpoints: tuple[Endpoint, ...],
+        token: str,
+        ours: str,
+    ) -> tuple[PartnerAnswer, TheirCredentials | None]:
+        url = next(each.url for each in endpoints if each.module == "credentials")
+        answer = await self._api.call(
+            connection, method, url, self._ours(ours), functional=False, token=token, timeout=30.0
+        )
+        if not answer.ok:
+            return answer, None
+        try:
+            theirs = self._dialect.read_credentials(answer.data)
+        except OcpiError:
+            return answer, None
+        self._connections.secret(theirs.token)
+        return answer, theirs
+
+    async def _connect(
+        self, connection: Connection, own: Partner, theirs: TheirCredentials, by: str, what: str
+    ) -> Connection:
+        """Make a finished handshake durable, with where the push begins."""
+        now = self._clock()
+        new = not (self._connections.get(own.id) or connection).registered
+        done = replace(
+            connection,
+            state=LinkState.CONNECTED,
+            outbound=theirs.token,
+            versions_url=theirs.url,
+            version=self._dialect.version,
+            roles=theirs.roles,
+            generation=connection.generation + new,
+            registered_at=now if new else connection.registered_at,
+        )
+        since = own.connected_at if own.connected_at and not new else now
+        partner = replace(own, state=PartnerState.CONNECTED, connected_at=since)
+        await self._save(done, partner, by, what, *(await self._cursors(own.id, new)))
+        log.info("partner.connected", partner=own.id, new=new)
+        return done
+
+    async def _cursors(self, partner: PartnerId, new: bool) -> list[Write]:
+        """Sessions and bills from now on; what it can look up anyway, from the beginning."""
+        if not new:
+            return []
+        known, head = await self._store.cursors(partner), await self._store.head()
+        fresh = [PutCursor(partner, stream, head) for stream in FROM_NOW if stream not in known]
+        return [*fresh, *(PutCursor(partner, stream, 0) for stream in FROM_ZERO)]
+
+    async def _end(self, before: Connection, own: Partner, by: str) -> None:
+        gone = replace(
+            before,
+            state=LinkState.GONE,
+            inbound=(),
+            outbound=None,
+            endpoints=(),
+            roles=(),
+            tokens_pulled_to=None,
+        )
+        await self._save(gone, replace(own, state=PartnerState.GONE), by, "partner.unregistered")
+
+    async def _forget(self, partner: PartnerId, used: str) -> None:
+        current = self._connections.get(partner)
+        if current is not None:
+            kept = tuple(each for each in current.inbound if each.digest != used)
+            await self._connections.save(replace(current, inbound=kept))
+
+    async def _save(
+        self, connection: Connection, partner: Partner, by: str, what: str, *more: Write
+    ) -> None:
+        before = self._catalogue.partners.get(partner.id)
+        if before is None:
+            partner = replace(partner, created_at=self._clock())
+        entry = AuditEntry(
+            self._clock(),
+            by,
+            what,
+            f"partner:{partner.id}",
+            None if before is None else plain(before),
+            plain(partner),
+        )
+        self._catalogue.partners[partner.id] = partner
+        try:
+            await self._connections.save(connection, PutPartner(partner), Audit(entry), *more)
+        except BaseException:
+            if before is None:
+                del self._catalogue.partners[partner.id]
+            else:
+                self._catalogue.partners[partner.id] = before
+            raise

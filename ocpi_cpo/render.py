@@ -1,0 +1,132 @@
+"""Sessions, bills and tariffs as JSON for their owner: what the GETs show is what the push sends."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from cms.app.catalogue import Catalogue
+from cms.app.live import LiveState
+from cms.app.ports import Dated, DatedCdr, Store
+from cms.domain.ids import PartnerId, TariffId
+from cms.domain.rated import Rating
+from cms.domain.session import Session, SessionStatus
+from cms.domain.tariff import Tariff
+from ocpi_cpo.versions.dialect import Dialect
+from ocpi_cpo.wire import Json
+
+RunningPrice = Callable[[Session], Awaitable[Rating | None]]
+"""Rates an open session up to now; None where it cannot (yet)."""
+
+log = structlog.get_logger()
+
+_DAWN = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def no_price(session: Session) -> Rating | None:
+    """Say nothing about what a running session costs."""
+    return None
+
+
+class Renderer:
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        live: LiveState,
+        dialect: Dialect,
+        party: PartnerId,
+        running_price: RunningPrice = no_price,
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._live = live
+        self._dialect = dialect
+        self._party = party
+        self._running_price = running_price
+
+    async def session(self, dated: Dated) -> Json | None:
+        """Return a session; None if it cannot be shown: no token, no such place, a broken rule."""
+        own = dated.session
+        place = self._catalogue.place(own.ref)
+        if place is None or own.token is None or own.token.partner is None:
+            return None
+        site = self._catalogue.locations.get(own.location) if own.location else None
+        rating = await self._rating(own)
+        return _shown(
+            f"session:{own.id}",
+            lambda: self._dialect.session(
+                own, site or place.location, place.evse, rating, dated.last_updated
+            ),
+        )
+
+    async def _rating(self, own: Session) -> Rating | None:
+        if own.status is SessionStatus.COMPLETED:
+            bill = await self._store.cdr_of(own.id)
+            return bill.cdr.rating if bill is not None else None
+        return None if own.status is SessionStatus.INVALID else await self._running_price(own)
+
+    def cdr(self, dated: DatedCdr) -> Json | None:
+        """Return a bill; None if it cannot be shown: no partner's token, a broken rule."""
+        token = dated.cdr.token
+        if token is None or token.partner is None:
+            return None
+        return _shown(
+            f"cdr:{dated.cdr.id}", lambda: self._dialect.cdr(dated.cdr, dated.last_updated)
+        )
+
+    def tariffs(self, partner: PartnerId) -> list[Tariff]:
+        """Return the tariffs that *partner* may see: all but those written for others only."""
+        others = self._for_others(partner)
+        return [
+            each
+            for id, each in sorted(self._catalogue.tariffs.items())
+            if id not in others or id in self._shown(partner)
+        ]
+
+    def tariff_visible(self, id: TariffId, partner: PartnerId) -> bool:
+        return id not in self._for_others(partner) or id in self._shown(partner)
+
+    def tariff(self, own: Tariff) -> Json:
+        return self._dialect.tariff(own, self._party, self.tariff_updated(own))
+
+    def tariff_updated(self, own: Tariff) -> datetime:
+        return self._live.updated("tariff", own.id) or own.valid_from or _DAWN
+
+    def tariff_party(self, own: Tariff | None) -> PartnerId:
+        """Return which of our parties a tariff belongs to."""
+        return own.party if own is not None and own.party is not None else self._party
+
+    def _for_others(self, partner: PartnerId) -> set[TariffId]:
+        """Return the tariffs that the price book shows to particular other partners."""
+        return {
+            rule.tariff
+            for rule in self._catalogue.rules.values()
+            if rule.partner not in (None, partner)
+        }
+
+    def _shown(self, partner: PartnerId) -> set[TariffId]:
+        """Return the tariffs that are for *partner* as well: by a rule, or at a connector."""
+        ruled = {
+            rule.tariff
+            for rule in self._catalogue.rules.values()
+            if rule.partner in (None, partner)
+        }
+        base = {
+            tariff
+            for station in self._catalogue.stations.values()
+            for evse in station.evses
+            for plug in evse.connectors
+            for tariff in plug.tariffs
+        }
+        return ruled | base
+
+
+def _shown(what: str, make: Callable[[], Json]) -> Json | None:
+    try:
+        return make()
+    except ValueError as error:
+        log.error("ocpi.unshowable", object=what, error=str(error))
+        return None
