@@ -56,9 +56,11 @@ def minor_digits(currency: str) -> int:
 
 def half_up(value: Fraction | int) -> int:
     """Round to a whole number; a half goes away from zero, as on an invoice."""
-    if isinstance(value, int):
-        return value
-    numerator, denominator = value.numerator, value.denominator
+    return half_up_ratio(value.numerator, value.denominator)
+
+
+def half_up_ratio(numerator: int, denominator: int) -> int:
+    """Round ``numerator / denominator`` (denominator above 0) like :func:`half_up`."""
     if numerator < 0:
         return -((-2 * numerator + denominator) // (2 * denominator))
     return (2 * numerator + denominator) // (2 * denominator)
@@ -66,12 +68,13 @@ def half_up(value: Fraction | int) -> int:
 
 def to_minor(amount: Fraction | int, currency: str) -> int:
     """Round an exact amount to minor units. This is the one declared rounding point of money."""
-    return half_up(amount * 10 ** minor_digits(currency))
+    return half_up_ratio(amount.numerator * 10 ** minor_digits(currency), amount.denominator)
 
 
 def to_decimal(value: Fraction | int, digits: int = 6) -> Decimal:
     """Return *value* as a decimal with *digits* places, half up: for comparing and for reading."""
-    return Decimal(half_up(value * 10**digits)).scaleb(-digits, _WIDE)
+    whole = half_up_ratio(value.numerator * 10**digits, value.denominator)
+    return Decimal(whole).scaleb(-digits, _WIDE)
 
 
 def apportion(total: int, exact: Sequence[Fraction | int]) -> list[int]:

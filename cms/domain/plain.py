@@ -89,7 +89,7 @@ def from_plain(kind: type[T], data: object) -> T:
     """
     try:
         return cast(T, _reader(cast(Any, kind))(data))
-    except (TypeError, KeyError, ArithmeticError) as error:
+    except (TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"no {kind.__name__}: {error}") from error
 
 

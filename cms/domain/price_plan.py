@@ -106,6 +106,7 @@ class Plan:
         "current_unknown",
         "duration",
         "energy",
+        "flat",
         "power",
         "priced",
         "times",
@@ -135,6 +136,7 @@ class Plan:
         self._clocked = [(1 << i, rule) for i, rule in enumerate(rules) if rule.on_clock]
         self._unclocked = sum(1 << i for i, rule in enumerate(rules) if not rule.on_clock)
         self.times = _wall_times(rules)
+        self.flat = any(part.dimension is Dimension.FLAT for part in self.components)
         self._groups = _group_masks(flat_groups)
         self._choices: dict[int, Choice] = {}
 

@@ -15,7 +15,7 @@ from enum import IntEnum
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from cms.domain.money import Money, Price, TaxLine, apportion, half_up, minor_digits, share
+from cms.domain.money import Money, Price, TaxLine, apportion, minor_digits, share, to_minor
 from cms.domain.price_plan import MICROSECONDS, Plan, PlannedComponent, TariffPlan, plan_of
 from cms.domain.rated import Clamp, CostLine, Period, Rating, Reservation
 from cms.domain.rating_trace import trace_of
@@ -219,7 +219,7 @@ def _sum_up(
         gross += cost.gross
     net = sum(nets, Fraction())
     cells = _tax_cells(costs)
-    rounded_net, rounded_gross = half_up(net * scale), half_up(gross * scale)
+    rounded_net, rounded_gross = to_minor(net, currency), to_minor(gross, currency)
     parts = _parts(currency, scale, nets, rounded_net, cells, rounded_gross - rounded_net)
     total = _added(currency, parts)
     min_net, min_gross = (plan.min_net, plan.min_gross) if with_minimum else (None, None)
@@ -227,7 +227,7 @@ def _sum_up(
     clamped_gross = _clamped(gross, min_gross, plan.max_gross)
     clamp = None
     if (clamped_net, clamped_gross) != (net, gross):
-        due_net, due_gross = half_up(clamped_net * scale), half_up(clamped_gross * scale)
+        due_net, due_gross = to_minor(clamped_net, currency), to_minor(clamped_gross, currency)
         clamp = Clamp(
             Money.from_minor(due_net - rounded_net, currency),
             Money.from_minor(due_gross - rounded_gross, currency),

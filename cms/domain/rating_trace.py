@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,8 @@ from cms.domain.rated import Clamp, CostLine, Period
 from cms.domain.tariff import Basis, Dimension, Tariff
 from cms.domain.units import plain
 from cms.domain.usage import UsageKind
+
+_WIDE = Context(prec=60)
 
 _PRICED = {
     Dimension.ENERGY: "energy",
@@ -79,7 +81,8 @@ def _line(line: CostLine, currency: str) -> str:
     price = f"{plain(line.price)} {currency}{_per(line.dimension)}"
     text += f"{price} = net {_exact(line.net)}"
     for tax in line.taxes:
-        share = line.net * Fraction(tax.percent) / 100
+        percent, unit = tax.percent.as_integer_ratio()
+        share = Fraction(line.net.numerator * percent, line.net.denominator * unit * 100)
         text += f" + {tax.name} {plain(tax.percent)} % {_exact(share)}"
     return f"{text} = gross {_exact(line.gross)} {currency}"
 
@@ -125,8 +128,7 @@ def _exact(value: Fraction | int | Decimal) -> str:
     """Write an exact value: as a decimal where it ends, else as a fraction with six digits."""
     if isinstance(value, int):
         return str(value)
-    value = Fraction(value)
-    scaled = value * 10**12
-    if scaled.denominator == 1:
-        return str(plain(Decimal(scaled.numerator).scaleb(-12)))
-    return f"{value.numerator}/{value.denominator} ({to_decimal(value)})"
+    numerator, denominator = value.as_integer_ratio()
+    if 10**12 % denominator == 0:
+        return str(plain(Decimal(numerator * (10**12 // denominator)).scaleb(-12, _WIDE)))
+    return f"{numerator}/{denominator} ({to_decimal(Fraction(numerator, denominator))})"

@@ -55,6 +55,7 @@ class Sweep:
         "_cuts",
         "_elapsed",
         "_end",
+        "_flats_wait",
         "_masks",
         "_now",
         "_origin",
@@ -81,6 +82,7 @@ class Sweep:
         self.last_time: int | None = None
         self.last_parking: int | None = None
         self.flats: list[int | None] = [None] * len(plan.choose(0).flats)
+        self._flats_wait = plan.flat
         self.spent = dict.fromkeys(UsageKind, 0)
 
     def take(self, usage: Usage) -> None:
@@ -156,7 +158,7 @@ class Sweep:
             self.last_energy = choice.energy
         if kind is not _UNBILLED:
             self._elapsed += duration
-            if None in self.flats:
+            if self._flats_wait:
                 self._note_flats(choice)
         if duration or used or not self._periods:
             self._note_period(usage, at, used, choice.energy, priced)
@@ -180,6 +182,7 @@ class Sweep:
         for group, flat in enumerate(choice.flats):
             if self.flats[group] is None:
                 self.flats[group] = flat
+        self._flats_wait = None in self.flats
 
     def _note_period(
         self, usage: Usage, at: int, used: int | Fraction, energy: int | None, time: int | None

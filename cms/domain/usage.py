@@ -114,8 +114,13 @@ def usages_from_readings(
         if reading.wh is not None or reading.power_w is not None:
             power, current = reading.power_w, reading.current_ma
         kind = UsageKind.CHARGING if charging else UsageKind.PARKING
-        pending += _cut_dark(reading.at, following.at, kind, power, current, cuts)
         register = registers[index + 1]
+        if register is not None and not pending and not cuts:
+            if following.at > reading.at or register != last:
+                used, last = register - last, register
+                result.append(Usage(reading.at, following.at, used, kind, power, current))
+            continue
+        pending += _cut_dark(reading.at, following.at, kind, power, current, cuts)
         if register is not None:
             if register != last and not pending:  # two registers of one moment
                 pending.append(Usage(reading.at, following.at, 0, kind, power, current))
