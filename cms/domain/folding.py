@@ -28,6 +28,9 @@ REGISTER_TOLERANCE_WH = 10
 PLAUSIBLE_W = 1_000_000
 """Most power of any charger where the topology does not say better."""
 
+OURS = b"core:"
+"""Content of an event that we concluded begins so; what the charger itself says outweighs it."""
+
 _T = TypeVar("_T")
 
 _KINDS = {EventKind.STARTED: 0, EventKind.UPDATED: 1, EventKind.ENDED: 2}
@@ -105,7 +108,7 @@ def fold(events: Iterable[TransactionEvent], *, most_w: int = PLAUSIBLE_W) -> Fo
     started, second_starts = _first_of(EventKind.STARTED, ordered)
     ended, second_ends = _first_of(EventKind.ENDED, ordered)
     conflicts = (*second_starts, *second_ends)
-    without = {event.content for event in conflicts}
+    without = {event.content for event in conflicts} | _outweighed(ordered, ended)
     effective = tuple(event for event in ordered if event.content not in without)
     gaps = () if seq_reused else _gaps(effective, started, ended)
     flags = {flag for event in effective for flag in event.flags}
@@ -177,10 +180,19 @@ def _first_of(
 ) -> tuple[TransactionEvent | None, list[TransactionEvent]]:
     """Return the first event of *kind* and those that contradict it."""
     found = [event for event in ordered if event.kind is kind]
+    told = [event for event in found if not event.content.startswith(OURS)]
     if not found:
         return None, []
-    first = found[0]
-    return first, [event for event in found[1:] if not same_values(event, first)]
+    first = (told or found)[0]
+    return first, [event for event in told[1:] if not same_values(event, first)]
+
+
+def _outweighed(ordered: Sequence[TransactionEvent], ended: TransactionEvent | None) -> set[bytes]:
+    """Ends that we concluded, where the charger has told its own since."""
+    if ended is None or ended.content.startswith(OURS):
+        return set()
+    ends = (event.content for event in ordered if event.kind is EventKind.ENDED)
+    return {content for content in ends if content.startswith(OURS)}
 
 
 def same_values(one: TransactionEvent, other: TransactionEvent) -> bool:
@@ -355,6 +367,57 @@ def _last(
 
 
 # ---------------------------------------------------------------- samples
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest values among some samples; None where nothing is told.
+
+    Attributes:
+        at: the time of the newest sample of any of them.
+    """
+
+    at: datetime
+    register_wh: int | None = None
+    power_w: int | None = None
+    soc_percent: int | None = None
+
+
+def newest(samples: Sequence[Sample]) -> Newest | None:
+    """Return the newest register, power and state of charge; None if none of them is told."""
+    latest: dict[Quantity, Sample] = {}
+    phases = False
+    for sample in samples:
+        if sample.phase is None and (sample.place == "outlet" or sample.quantity in _OF_CAR):
+            known = latest.get(sample.quantity)
+            if known is None or sample.at >= known.at:
+                latest[sample.quantity] = sample
+        else:
+            phases = True
+    if phases:
+        _add_phases(latest, samples)
+    register = latest.get(Quantity.ENERGY_REGISTER)
+    power = latest.get(Quantity.POWER)
+    charge = latest.get(Quantity.STATE_OF_CHARGE)
+    told = [each for each in (register, power, charge) if each is not None]
+    if not told:
+        return None
+    return Newest(
+        max(each.at for each in told),
+        register.value if register else None,
+        power.value if power else None,
+        charge.value // 100 if charge else None,
+    )
+
+
+_OF_CAR = frozenset({Quantity.STATE_OF_CHARGE})
+
+
+def _add_phases(latest: dict[Quantity, Sample], samples: Sequence[Sample]) -> None:
+    for quantity in (Quantity.ENERGY_REGISTER, Quantity.POWER):
+        if quantity not in latest and (whole := _whole(samples, quantity)):
+            at = max(whole)
+            latest[quantity] = Sample(at, quantity, whole[at])
 
 
 @dataclass(frozen=True, slots=True)

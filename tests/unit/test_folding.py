@@ -112,6 +112,14 @@ def test_a_second_end_in_other_words_is_no_conflict() -> None:
     assert told.conflicts == () and told.flags == ()
 
 
+def test_what_the_charger_says_of_the_end_outweighs_what_we_concluded() -> None:
+    concluded = ended(30, 4000, content=b"core:interrupted:s1")
+
+    assert fold([started(), concluded]).energy_wh == 3000
+    told = fold([started(), concluded, ended(60, 8000)])
+    assert told.energy_wh == 7000 and told.conflicts == ()
+
+
 def test_a_register_that_ends_below_its_start_is_withheld() -> None:
     told = fold([started(wh=5000), ended(wh=4000)])
 

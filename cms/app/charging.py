@@ -1,0 +1,1009 @@
+"""Transactions: what chargers say of them becomes sessions, durable before it is acknowledged.
+
+Every event is one unit of work: its raw frame with its key, and its effect. The key, not a lock,
+makes a repetition harmless, and the repetition is told what was said the first time. Nothing that
+a charger says is refused for being odd: it is kept, flagged, acknowledged.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Protocol
+from uuid import uuid4
+
+from cms.app import oddities
+from cms.app.authorising import START_DEADLINE_SECONDS
+from cms.app.catalogue import Catalogue
+from cms.app.lanes import Lanes
+from cms.app.live import LiveState
+from cms.app.ports import Clock, Frame, Restored, Soon, StatusReport, Store
+from cms.app.remote import limit_of
+from cms.app.writes import (
+    Ack,
+    AuthorisationNote,
+    CommandRecord,
+    Committed,
+    JournalFrame,
+    KeepTariff,
+    PutCommand,
+    PutEvse,
+    PutSession,
+    PutWorkItem,
+    SessionProgress,
+    Touch,
+    Write,
+    moved,
+)
+from cms.domain import progress
+from cms.domain.audit import WorkItem, WorkType
+from cms.domain.errors import UnitRefused
+from cms.domain.folding import OURS, takes_power
+from cms.domain.ids import (
+    EvseRef,
+    LocationId,
+    PartnerId,
+    SessionId,
+    StationId,
+    TariffHash,
+    TransactionId,
+)
+from cms.domain.joining import Orphan, names_one, only_fit, only_orphan
+from cms.domain.session import NO_LIMIT, Limit, Session, SessionStatus
+from cms.domain.status import ConnectorReport, EvseState
+from cms.domain.tariff import Tariff, tariff_hash
+from cms.domain.token import AuthMethod, Decision, Verdict
+from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
+
+NOBODY = PartnerId("")
+"""Owner of changes that no partner may hear of (None would mean everybody)."""
+
+_DRAWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingRules:
+    """What the operator may choose.
+
+    Attributes:
+        settle_grace: how long after a stop late samples are waited for.
+        touch_every: a running session is told to its partner at most so often.
+        stale_after: a start older than this never waits for a partner.
+        interrupted_hold: how long the real stop of a transaction that was cut off is waited for.
+    """
+
+    settle_grace: timedelta = timedelta()
+    touch_every: timedelta = timedelta(seconds=15)
+    stale_after: timedelta = timedelta(minutes=5)
+    interrupted_hold: timedelta = timedelta(minutes=15)
+
+
+class Tokens(Protocol):
+    """Decides about tokens (``cms.app.authorising.Authoriser``)."""
+
+    def authorise(
+        self, uid: str, where: EvseRef | None, deadline: float = ...
+    ) -> Soon[Decision]: ...
+    def without_asking(self, uid: str) -> Decision: ...
+
+
+class RemoteStarts(Protocol):
+    """Knows which remote starts are open (``cms.app.remote.Remote``)."""
+
+    def start_of(self, id_token: str) -> CommandRecord | None: ...
+    def start_numbered(self, number: int) -> CommandRecord | None: ...
+    def started(self, record: CommandRecord, session: SessionId) -> CommandRecord: ...
+    def came_true(self, record: CommandRecord) -> None: ...
+
+
+def _ignore(session: Session) -> None:
+    """Nobody is interested."""
+
+
+def touch(session: Session) -> Touch:
+    """Return the touch by which the session's owner, and nobody else, hears of it."""
+    return Touch("session", session.id, NOBODY if session.owner is None else session.owner)
+
+
+class Charging:
+    """Starts, samples and stops of every station.
+
+    Attributes:
+        on_stopped: told of every session that stopped, or got a late fact, after the commit.
+        on_progress: told of every running session that began or got samples, after the commit.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        live: LiveState,
+        catalogue: Catalogue,
+        lanes: Lanes,
+        tokens: Tokens,
+        starts: RemoteStarts,
+        clock: Clock,
+        rules: ChargingRules = ChargingRules(),
+    ) -> None:
+        self._store = store
+        self._live = live
+        self._catalogue = catalogue
+        self._lanes = lanes
+        self._tokens = tokens
+        self._starts = starts
+        self._clock = clock
+        self._rules = rules
+        self._open: dict[StationId, dict[TransactionId, SessionId]] = {}
+        self._owners: dict[TransactionId, StationId] = {}
+        self._acks: dict[bytes, Ack] = {}
+        self._keys: dict[SessionId, bytes] = {}
+        self._orphans: dict[StationId, list[Orphan]] = {}
+        self._hashes: dict[str, tuple[Tariff, TariffHash]] = {}
+        self.snapshots: dict[TariffHash, Tariff] = {}
+        self.on_stopped: Callable[[Session], None] = _ignore
+        self.on_progress: Callable[[Session], None] = _ignore
+
+    # -- restart, reading
+
+    def restore(self, kept: Restored) -> None:
+        """Take up open sessions with their tariffs, and orphan stops that wait for their start."""
+        self.snapshots.update(kept.snapshots)
+        for session in sorted(kept.open_sessions, key=lambda each: each.started_at):
+            self._remember(session)
+            self._live.put_session(session)
+            if session.running:
+                state = self._live.evse(session.ref).with_session(session.id)
+                self._live.put(replace(state, meter=progress.meter(session)))
+        for item in kept.open_work:
+            if item.type is WorkType.ORPHAN_STOP and item.station is not None:
+                orphans = self._orphans.setdefault(StationId(item.station), [])
+                orphans += oddities.orphan_from(item)
+
+    def tariff(self, session: Session) -> Tariff | None:
+        """Return the tariff that was frozen when *session* started."""
+        return None if session.tariff is None else self.snapshots.get(session.tariff)
+
+    def running(self, station: StationId) -> Iterable[Session]:
+        """Running sessions of a station."""
+        for id in tuple(self._open.get(station, {}).values()):
+            session = self._live.session(id)
+            if session is not None and session.running:
+                yield session
+
+    def session_of(self, station: StationId, transaction: TransactionId) -> Session | None:
+        """Return an open session by what its charger calls it."""
+        id = self._open.get(station, {}).get(transaction)
+        return None if id is None else self._live.session(id)
+
+    def knows(self, session: SessionId, charging: ChargingState | None) -> bool:
+        """Whether a status report's word on the flow of energy is nothing new."""
+        if charging is None:
+            return True
+        known = self._live.session(session)
+        return known is None or known.charging == takes_power(charging)
+
+    def settled(self, session: Session) -> None:
+        """Forget a session that has its bill (or will never have one)."""
+        self._live.drop_session(session.id)
+        transactions = self._open.get(session.station)
+        if transactions is not None and session.transaction is not None:
+            transactions.pop(session.transaction, None)
+            self._owners.pop(session.transaction, None)
+            if not transactions:
+                del self._open[session.station]
+        self._acks.pop(self._keys.pop(session.id, b""), None)
+
+    # -- what stations say
+
+    def authorize(self, station: StationId, id_token: str, evse: int | None) -> Soon[Decision]:
+        """May this token charge at this station?"""
+        if self._promised_elsewhere(station, id_token):
+            return Decision(Verdict.INVALID, "this start was promised to another station")
+        where = None if evse is None else EvseRef(station, evse)
+        return self._tokens.authorise(id_token, where)
+
+    async def transaction(
+        self, frame: Frame, transaction: TransactionId | None, event: TransactionEvent
+    ) -> Ack:
+        """Take in one event of one transaction; durable on return."""
+        if frame.key is not None and (told := self._acks.get(frame.key)) is not None:
+            return told
+        decision = None
+        if event.id_token is not None:
+            decision = await self._decide(frame, event)
+        async with self._lanes(frame.visit.station):
+            return await self._safely(frame, transaction, event, decision)
+
+    async def meter_values(
+        self,
+        frame: Frame,
+        evse: int,
+        transaction: TransactionId | None,
+        event: TransactionEvent,
+    ) -> None:
+        """Take in samples. Those of an idle EVSE belong to no transaction and are not kept."""
+        if event.evse is None and evse > 0:
+            event = replace(event, evse=evse)
+        async with self._lanes(frame.visit.station):
+            if transaction is None and self._fit(frame.visit.station, event) is None:
+                return
+            await self._safely(frame, transaction, event, None)
+
+    async def status_reported(
+        self,
+        frame: Frame,
+        status: StatusReport,
+        session: SessionId,
+        state: EvseState,
+        writes: Sequence[Write],
+    ) -> None:
+        """Keep a status report of an EVSE with a running transaction. Called in the lane.
+
+        Args:
+            state: the EVSE as the report leaves it, not published yet.
+            writes: by which the report itself becomes visible.
+        """
+        before = self._live.session(session)
+        if before is None:
+            done = await self._store.commit(writes)
+            self._live.publish(done.touched, (state,))
+            return
+        event = TransactionEvent(
+            EventKind.UPDATED,
+            status.at or frame.received_at,
+            frame.received_at,
+            frame.key or sha256(frame.raw).digest(),
+            evse=status.evse,
+            connector=status.connector,
+            charging=status.charging or _flow(status.report),
+        )
+        after = progress.progressed(before, event)
+        unit: list[Write] = [
+            replace(_journal(frame, before.transaction, event, before.id), key=None),
+            *writes,
+            *self._progress_writes(before, after),
+        ]
+        done = await self._store.commit(unit)
+        self._live.put_session(after)
+        self._live.publish(done.touched, (state,))
+        self.on_progress(after)
+
+    async def keep(self, frame: Frame, why: str) -> Ack:
+        """Keep transaction data that nobody could read, for a person."""
+        async with self._lanes(frame.visit.station):
+            return await self._quarantine(frame, None, None, why, Ack(self._draw()))
+
+    async def security_event(self, frame: Frame, kind: str, at: datetime, detail: str) -> None:
+        """Keep what a station says of its own security, in the journal and before a person."""
+        item = oddities.security(frame, kind, at, detail)
+        async with self._lanes(frame.visit.station):
+            await self._store.commit([_journal(frame, None, None), PutWorkItem(item)])
+
+    # -- where an event belongs
+
+    async def _safely(
+        self,
+        frame: Frame,
+        transaction: TransactionId | None,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        try:
+            return await self._take(frame, transaction, event, decision)
+        except UnitRefused as refused:
+            ack = Ack(verdict=None if decision is None else decision.verdict)
+            if event.kind is EventKind.STARTED and transaction is None:
+                ack = replace(ack, transaction=self._draw())
+            return await self._quarantine(frame, transaction, event, str(refused), ack)
+
+    async def _take(
+        self,
+        frame: Frame,
+        transaction: TransactionId | None,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        station = frame.visit.station
+        if event.kind is EventKind.STARTED and transaction is None:
+            return await self._start(frame, None, event, decision)
+        theirs = event.seq_no is not None or event.kind is EventKind.STARTED
+        if transaction is None or not (theirs or names_one(transaction)):
+            return await self._nameless(frame, transaction, event, decision)
+        session = self.session_of(station, transaction)
+        if session is not None:
+            return await self._continue(frame, session, event, decision)
+        if theirs and event.kind is EventKind.STARTED:
+            return await self._start(frame, transaction, event, decision)
+        settled = await self._store.session_of(station, transaction)
+        if settled is not None:
+            return await self._after_end(frame, settled, event, decision)
+        if theirs:
+            return await self._start(frame, transaction, event, decision)
+        return await self._nameless(frame, transaction, event, decision)
+
+    async def _continue(
+        self,
+        frame: Frame,
+        session: Session,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        match event.kind:
+            case EventKind.STARTED:
+                return await self._begin_late(frame, session, event, decision)
+            case EventKind.UPDATED:
+                return await self._sample(frame, session, event, decision)
+            case EventKind.ENDED:
+                return await self._end(frame, session, event, decision)
+
+    # -- starts
+
+    async def _start(
+        self,
+        frame: Frame,
+        transaction: TransactionId | None,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        """Open a session; with *transaction* None the number is ours to draw."""
+        station = frame.visit.station
+        orphan = only_orphan(event, self._orphans.get(station, ()))
+        for _ in range(_DRAWS):
+            named = transaction if transaction is not None else self._draw()
+            ack = Ack(
+                None if transaction is not None else named,
+                None if decision is None else decision.verdict,
+            )
+            try:
+                return await self._open_session(frame, named, event, decision, ack, orphan)
+            except UnitRefused:
+                if transaction is None:
+                    continue  # another transaction has the number that we drew
+                settled = await self._store.session_of(station, transaction)
+                if settled is None:
+                    raise
+                return await self._after_end(frame, settled, event, decision)
+        raise UnitRefused("no transaction number is free")
+
+    async def _open_session(
+        self,
+        frame: Frame,
+        transaction: TransactionId,
+        event: TransactionEvent,
+        decision: Decision | None,
+        ack: Ack,
+        orphan: Orphan | None,
+    ) -> Ack:
+        start = self._remote_start(frame.visit.station, event)
+        session = self._new_session(frame, transaction, event, decision, start, orphan)
+        before = self._live.evse(session.ref)
+        takes_evse = session.running and self._takes_evse(session, before, frame)
+        state = before.with_session(session.id) if takes_evse else before
+        command = None if start is None else self._starts.started(start, session.id)
+        interrupted = self._interrupted(before, frame) if takes_evse else None
+        unit: list[Write] = [_journal(frame, transaction, event, session.id, ack)]
+        unit += self._keep_tariff(session)
+        unit += () if interrupted is None else _interruption(interrupted, frame)
+        unit.append(PutSession(session))
+        unit += _note(frame, event, decision, session)
+        unit += () if command is None else (PutCommand(command),)
+        unit += () if orphan is None else (oddities.orphan_joined(orphan, frame),)
+        unit += self._evse_writes(session, before, state)
+        unit.append(touch(session))
+        done = await self._store.commit(unit)
+        if done.first is not None:
+            return done.first
+        if orphan is not None:
+            self._orphans[frame.visit.station].remove(orphan)
+        if interrupted is not None:
+            self._live.put_session(interrupted)
+            self.on_stopped(interrupted)
+        if command is not None:
+            self._starts.came_true(command)
+        if frame.key is not None:
+            self._acks[frame.key] = ack
+            self._keys[session.id] = frame.key
+        self._remember(session)
+        self._publish(session, done, () if state is before else (state,))
+        return ack
+
+    def _new_session(
+        self,
+        frame: Frame,
+        transaction: TransactionId,
+        event: TransactionEvent,
+        decision: Decision | None,
+        start: CommandRecord | None,
+        orphan: Orphan | None,
+    ) -> Session:
+        station = frame.visit.station
+        known = self._catalogue.stations.get(station)
+        evse = self._evse_number(station, event, start)
+        connector = event.connector or (start.connector if start else None)
+        ref = EvseRef(station, evse)
+        begun = event.kind is EventKind.STARTED
+        session = Session(
+            orphan.session if orphan is not None else SessionId(str(uuid4())),
+            station,
+            evse,
+            SessionStatus.PENDING,
+            event.occurred_at,
+            frame.received_at,
+            event.id_token or "",
+            transaction,
+            connector=connector,
+            location=None if known is None else known.location,
+            start_wh=progress.begin_register(event),
+            dialect=self._catalogue.record(station).dialect,
+            flags=_start_flags(event, decision, begun),
+        )
+        session = self._owned(session, decision, start, self._connector(ref, connector))
+        session = progress.progressed(session, event)
+        session = replace(session, last_wh=session.last_wh or session.start_wh)
+        if event.kind is EventKind.ENDED:
+            session = progress.ended(session, event, self._settle_after(frame))
+        elif orphan is not None:
+            session = progress.reunited(session, orphan, self._settle_after(frame))
+        return replace(session, touched_at=frame.received_at)
+
+    def _owned(
+        self,
+        session: Session,
+        decision: Decision | None,
+        start: CommandRecord | None,
+        connector: int,
+    ) -> Session:
+        """Add who pays, by which authorisation, with which limit and at which price."""
+        token = None if decision is None else decision.token
+        owner = None if token is None else token.partner
+        method = AuthMethod.WHITELIST if decision is None else decision.method
+        reference = None if decision is None else decision.reference
+        limit = NO_LIMIT if decision is None else Limit(energy_wh=decision.limit_wh)
+        if start is not None:
+            token, owner, method = start.token or token, start.owner, AuthMethod.COMMAND
+            reference, limit = start.reference or reference, limit_of(start)
+        at = session.received_at
+        if Flag.TIME_IMPLAUSIBLE not in session.flags:
+            at = session.started_at
+        tariffs = self._catalogue.tariffs_for(session.ref, connector, owner, at)
+        tariff = tariffs[0] if tariffs else None
+        return replace(
+            session,
+            token=token,
+            owner=owner,
+            method=method,
+            reference=reference,
+            limit=limit,
+            command=None if start is None else start.id,
+            tariff=None if tariff is None else self._hash(tariff),
+            currency=None if tariff is None else tariff.currency,
+        )
+
+    async def _begin_late(
+        self,
+        frame: Frame,
+        session: Session,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        """Take in a start whose later events came first, or one that came in other words."""
+        ack = Ack(verdict=None if decision is None else decision.verdict)
+        if Flag.SEQ_GAP not in session.flags:
+            if progress.same_start(session, event):
+                return await self._note_late(frame, session, event, ack)
+            return await self._conflict(frame, session, event, Flag.CONFLICTING_START, ack)
+        start = self._remote_start(frame.visit.station, event)
+        after = progress.begun(session, event)
+        if decision is not None or session.token is None:
+            connector = self._connector(after.ref, event.connector or after.connector)
+            after = self._owned(after, decision, start, connector)
+        command = None if start is None else self._starts.started(start, session.id)
+        unit: list[Write] = [_journal(frame, session.transaction, event, session.id, ack)]
+        unit += self._keep_tariff(after)
+        unit += [PutSession(after), *_note(frame, event, decision, after), touch(after)]
+        unit += () if command is None else (PutCommand(command),)
+        done = await self._store.commit(unit)
+        if done.first is not None:
+            return done.first
+        if command is not None:
+            self._starts.came_true(command)
+        self._publish(after, done)
+        return ack
+
+    # -- samples
+
+    async def _sample(
+        self,
+        frame: Frame,
+        session: Session,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        ack = Ack(verdict=None if decision is None else decision.verdict)
+        if not session.running:
+            return await self._note_late(frame, session, event, ack)
+        if decision is not None and session.token is None and not session.id_token:
+            return await self._token_late(frame, session, event, decision, ack)
+        after = progress.progressed(session, event)
+        unit: list[Write] = [
+            _journal(frame, session.transaction, event, session.id, ack),
+            *self._progress_writes(session, after),
+        ]
+        done = await self._store.commit(unit)
+        if done.first is not None:
+            return done.first
+        self._publish(after, done)
+        return ack
+
+    async def _token_late(
+        self,
+        frame: Frame,
+        session: Session,
+        event: TransactionEvent,
+        decision: Decision,
+        ack: Ack,
+    ) -> Ack:
+        """A driver shows the token after plugging in: who pays, and the price, are set now."""
+        start = self._remote_start(frame.visit.station, event)
+        after = progress.progressed(replace(session, id_token=event.id_token or ""), event)
+        after = self._owned(after, decision, start, self._connector(after.ref, after.connector))
+        after = replace(
+            after,
+            touched_at=frame.received_at,
+            flags=after.flagged(*_start_flags(event, decision, begun=True)),
+        )
+        command = None if start is None else self._starts.started(start, session.id)
+        unit: list[Write] = [_journal(frame, session.transaction, event, session.id, ack)]
+        unit += self._keep_tariff(after)
+        unit += [PutSession(after), *_note(frame, event, decision, after), touch(after)]
+        unit += () if command is None else (PutCommand(command),)
+        done = await self._store.commit(unit)
+        if done.first is not None:
+            return done.first
+        if command is not None:
+            self._starts.came_true(command)
+        self._publish(after, done)
+        return ack
+
+    def _progress_writes(self, before: Session, after: Session) -> Sequence[Write]:
+        """Return the small update, and the touch where one is due."""
+        now = self._clock()
+        due = before.touched_at is None or now - before.touched_at >= self._rules.touch_every
+        if before.status is not after.status or due:
+            return (_progress(after, now), touch(after))
+        return (_progress(after, after.touched_at),)
+
+    # -- ends
+
+    async def _end(
+        self,
+        frame: Frame,
+        session: Session,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        ack = Ack(verdict=None if decision is None else decision.verdict)
+        if not session.running and session.stop_reason not in progress.CONCLUDED:
+            if progress.same_end(session, event):
+                return await self._note_late(frame, session, event, ack)
+            return await self._conflict(frame, session, event, Flag.CONFLICTING_END, ack)
+        after = progress.ended(session, event, self._settle_after(frame))
+        after = replace(after, touched_at=frame.received_at)
+        before = self._live.evse(session.ref)
+        state = before.with_session(None) if before.session == session.id else before
+        unit: list[Write] = [
+            _journal(frame, session.transaction, event, session.id, ack),
+            PutSession(after),
+            *self._evse_writes(session, before, state),
+            touch(after),
+        ]
+        done = await self._store.commit(unit)
+        if done.first is not None:
+            return done.first
+        self._publish(after, done, () if state is before else (state,))
+        return ack
+
+    # -- what comes late, twice or contradicts
+
+    async def _note_late(
+        self, frame: Frame, session: Session, event: TransactionEvent, ack: Ack
+    ) -> Ack:
+        """Keep a fact about a session that has stopped; it counts when the session is settled."""
+        after = replace(session, flags=session.flagged(*event.flags))
+        row = _journal(frame, session.transaction, event, session.id, ack)
+        done = await self._store.commit([row, _progress(after)])
+        if done.first is not None:
+            return done.first
+        self._publish(after, done)
+        return ack
+
+    async def _conflict(
+        self, frame: Frame, session: Session, event: TransactionEvent, flag: Flag, ack: Ack
+    ) -> Ack:
+        """Keep a second start or end with other values before a person; the first one holds."""
+        after = replace(session, flags=session.flagged(flag))
+        frame_row = _journal(frame, session.transaction, event, session.id, ack)
+        unit: list[Write] = [
+            replace(frame_row, quarantined=True),
+            _progress(after),
+            PutWorkItem(oddities.contradiction(session, event, frame)),
+        ]
+        done = await self._store.commit(unit)
+        if done.first is not None:
+            return done.first
+        self._publish(after, done)
+        return ack
+
+    async def _after_end(
+        self,
+        frame: Frame,
+        session: Session,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        """Keep a fact about a session that is settled. It is never reopened, its bill never changed."""
+        ack = Ack(verdict=None if decision is None else decision.verdict)
+        contradicts = (event.kind is EventKind.ENDED and not progress.same_end(session, event)) or (
+            event.kind is EventKind.STARTED and not progress.same_start(session, event)
+        )
+        unit: list[Write] = [
+            replace(
+                _journal(frame, session.transaction, event, session.id, ack),
+                quarantined=contradicts,
+            ),
+            PutSession(replace(session, flags=session.flagged(Flag.AFTER_END))),
+        ]
+        if contradicts:
+            unit.append(PutWorkItem(oddities.contradiction(session, event, frame)))
+        elif progress.adds_energy(session, event):
+            unit.append(PutWorkItem(oddities.late_energy(session, event, frame)))
+        done = await self._store.commit(unit)
+        return ack if done.first is None else done.first
+
+    # -- without a transaction
+
+    async def _nameless(
+        self,
+        frame: Frame,
+        transaction: TransactionId | None,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        """Take in an event of a transaction that nobody knows here."""
+        station = frame.visit.station
+        ack = Ack(verdict=None if decision is None else decision.verdict)
+        if transaction is not None and self._owners.get(transaction, station) != station:
+            return await self._keep_with(
+                frame, transaction, event, ack, oddities.foreign(frame, transaction)
+            )
+        session = self._fit(station, event)
+        if session is not None:
+            flagged = replace(event, flags=(*event.flags, Flag.UNKNOWN_TRANSACTION))
+            return await self._continue(frame, session, flagged, decision)
+        if event.kind is EventKind.ENDED:
+            return await self._orphan_stop(frame, transaction, event, ack)
+        item = oddities.orphan_samples(frame, transaction, event)
+        return await self._keep_with(frame, transaction, event, ack, item)
+
+    async def _orphan_stop(
+        self,
+        frame: Frame,
+        transaction: TransactionId | None,
+        event: TransactionEvent,
+        ack: Ack,
+    ) -> Ack:
+        """Keep a stop without a start as a session of its own, which its start may yet complete."""
+        station = frame.visit.station
+        orphans = self._orphans.setdefault(station, [])
+        if len(orphans) >= oddities.MOST_ORPHANS:
+            item = oddities.many_orphans(frame)
+            return await self._keep_with(frame, transaction, event, ack, item)
+        orphan = oddities.waiting(event)
+        session = Session(
+            orphan.session,
+            station,
+            event.evse or self._evse_number(station, event, None),
+            SessionStatus.INVALID,
+            orphan.began_at,
+            frame.received_at,
+            event.id_token or "",
+            location=self._location(station),
+            ended_at=event.occurred_at,
+            stop_wh=event.register_wh,
+            last_wh=event.register_wh,
+            stop_reason=event.reason,
+            dialect=self._catalogue.record(station).dialect,
+            flags=tuple(dict.fromkeys((Flag.ORPHAN_STOP, *event.flags))),
+        )
+        unit: list[Write] = [
+            _journal(frame, transaction, event, session.id, ack),
+            PutSession(session),
+            PutWorkItem(oddities.orphan_item(orphan, frame, transaction)),
+        ]
+        done = await self._store.commit(unit)
+        if done.first is not None:
+            return done.first
+        orphans.append(orphan)
+        return ack
+
+    async def _keep_with(
+        self,
+        frame: Frame,
+        transaction: TransactionId | None,
+        event: TransactionEvent | None,
+        ack: Ack,
+        item: WorkItem,
+    ) -> Ack:
+        row = replace(_journal(frame, transaction, event, None, ack), quarantined=True)
+        done = await self._store.commit([row, PutWorkItem(item)])
+        return ack if done.first is None else done.first
+
+    async def _quarantine(
+        self,
+        frame: Frame,
+        transaction: TransactionId | None,
+        event: TransactionEvent | None,
+        why: str,
+        ack: Ack,
+    ) -> Ack:
+        item = oddities.quarantined(frame, why, self._location(frame.visit.station))
+        return await self._keep_with(frame, transaction, event, ack, item)
+
+    # -- deciding
+
+    async def _decide(self, frame: Frame, event: TransactionEvent) -> Decision:
+        """Decide about the token of an event; only a live start may wait for a partner."""
+        station, uid = frame.visit.station, event.id_token or ""
+        if self._promised_elsewhere(station, uid):
+            return Decision(Verdict.INVALID, "this start was promised to another station")
+        if self._remote_start(station, event) is None and _looks_drawn(uid):
+            await self._recall(station, event)
+        age = frame.received_at - event.occurred_at
+        if event.kind is EventKind.ENDED or event.offline or age > self._rules.stale_after:
+            return self._tokens.without_asking(uid)
+        where = None if event.evse is None else EvseRef(station, event.evse)
+        answer = self._tokens.authorise(uid, where, START_DEADLINE_SECONDS)
+        return answer if isinstance(answer, Decision) else await answer
+
+    async def _recall(self, station: StationId, event: TransactionEvent) -> None:
+        """Find a remote start that memory has forgotten: its charger was away for long."""
+        around = timedelta(minutes=15)
+        since, until = event.occurred_at - around, event.occurred_at + around
+        for record in await self._store.commands_of(station, since, until):
+            if record.id_token == event.id_token:
+                self._starts.came_true(record)
+
+    def _remote_start(self, station: StationId, event: TransactionEvent) -> CommandRecord | None:
+        """Return the remote start of ours that an event belongs to."""
+        found = None
+        if event.remote_start is not None:
+            found = self._starts.start_numbered(event.remote_start)
+        if found is None and event.id_token is not None and event.kind is not EventKind.ENDED:
+            found = self._starts.start_of(event.id_token)
+        return found if found is not None and found.station == station else None
+
+    def _promised_elsewhere(self, station: StationId, id_token: str) -> bool:
+        found = self._starts.start_of(id_token)
+        return found is not None and found.station != station
+
+    # -- helpers
+
+    def _draw(self) -> TransactionId:
+        """Draw a number that no open transaction has: positive, 31 bits, not to be guessed."""
+        while True:
+            number = TransactionId(str(secrets.randbelow(2**31 - 1) + 1))
+            if number not in self._owners:
+                return number
+
+    def _remember(self, session: Session) -> None:
+        if session.transaction is not None:
+            self._open.setdefault(session.station, {})[session.transaction] = session.id
+            self._owners[session.transaction] = session.station
+
+    def _fit(self, station: StationId, event: TransactionEvent) -> Session | None:
+        return only_fit(event, self.running(station))
+
+    def _publish(self, session: Session, done: Committed, states: Sequence[EvseState] = ()) -> None:
+        """Show what is durable now, and tell whoever acts on it."""
+        for each in done.touched:
+            if each.kind == "session" and each.key == session.id:
+                session = replace(session, touched_at=each.last_updated)
+        self._live.put_session(session)
+        for state in states:
+            self._live.put(state)
+        if session.running:
+            state = self._live.evse(session.ref)
+            if state.session == session.id:
+                self._live.put(replace(state, meter=progress.meter(session)))
+        if done.touched:
+            self._live.publish(done.touched)
+        (self.on_progress if session.running else self.on_stopped)(session)
+
+    def _takes_evse(self, session: Session, state: EvseState, frame: Frame) -> bool:
+        """Whether a start shows on its EVSE: an old one does not move the picture back."""
+        if session.evse < 1:
+            return False
+        current = None if state.session is None else self._live.session(state.session)
+        if current is not None:
+            return current.started_at < session.started_at
+        live = frame.received_at - session.started_at <= self._rules.stale_after
+        return live or set(state.connectors.values()) != {ConnectorReport.FREE}
+
+    def _interrupted(self, state: EvseState, frame: Frame) -> Session | None:
+        """Return the session that a new one on its EVSE has put to an end, as stopped."""
+        session = None if state.session is None else self._live.session(state.session)
+        if session is None or not session.running:
+            return None
+        hold = frame.received_at + self._rules.interrupted_hold
+        return progress.concluded(session, "interrupted", hold)
+
+    def _settle_after(self, frame: Frame) -> datetime:
+        return frame.received_at + self._rules.settle_grace
+
+    def _evse_number(
+        self, station: StationId, event: TransactionEvent, start: CommandRecord | None
+    ) -> int:
+        """Return where an event happened; 0 where that cannot be told."""
+        if event.evse:
+            return event.evse
+        if start is not None and start.evse:
+            return start.evse
+        states = self._live.station(station)
+        if len(states) == 1:
+            return states[0].ref.evse
+        busy = [state for state in states if state.session is None and _busy(state)]
+        return busy[0].ref.evse if len(busy) == 1 else 0
+
+    def _connector(self, ref: EvseRef, number: int | None) -> int:
+        """Return the connector whose price counts."""
+        place = self._catalogue.place(ref)
+        if place is None:
+            return number or 1
+        known = place.evse.connector(number) if number else None
+        return known.number if known else place.evse.connectors[0].number
+
+    def _location(self, station: StationId) -> LocationId | None:
+        known = self._catalogue.stations.get(station)
+        return None if known is None else known.location
+
+    def _evse_writes(
+        self, session: Session, before: EvseState, after: EvseState
+    ) -> Sequence[Write]:
+        if after is before:
+            return ()
+        if after.version != before.version and session.location is not None:
+            return moved(session.location, after)
+        return (PutEvse(after),)
+
+    def _hash(self, tariff: Tariff) -> TariffHash:
+        known = self._hashes.get(tariff.id)
+        if known is None or known[0] is not tariff:
+            known = self._hashes[tariff.id] = (tariff, tariff_hash(tariff))
+        return known[1]
+
+    def _keep_tariff(self, session: Session) -> Sequence[Write]:
+        """Keep the price with the session, in the same commit."""
+        if session.tariff is None:
+            return ()
+        tariff = next(t for t, hash in self._hashes.values() if hash == session.tariff)
+        self.snapshots[session.tariff] = tariff
+        return (KeepTariff(session.tariff, tariff),)
+
+
+def concluded_row(session: Session, now: datetime, visit: int = 0) -> JournalFrame:
+    """Return the journal row that tells an end which we concluded (``progress.concluded``)."""
+    text = f"{session.stop_reason}:{session.id}".encode()
+    at = session.ended_at or now
+    event = TransactionEvent(
+        EventKind.ENDED,
+        at,
+        now,
+        OURS + text,
+        register_wh=session.stop_wh,
+        reason=session.stop_reason,
+    )
+    return JournalFrame(
+        None,
+        session.station,
+        visit,
+        "core.ended",
+        text,
+        now,
+        session.id,
+        session.transaction,
+        event,
+    )
+
+
+# ---------------------------------------------------------------- pieces of a unit
+
+
+def _journal(
+    frame: Frame,
+    transaction: TransactionId | None,
+    event: TransactionEvent | None,
+    session: SessionId | None = None,
+    ack: Ack = Ack(),
+) -> JournalFrame:
+    visit = frame.visit
+    return JournalFrame(
+        frame.key,
+        visit.station,
+        visit.number,
+        frame.action,
+        frame.raw,
+        frame.received_at,
+        session,
+        transaction,
+        event,
+        ack,
+        frame.notes,
+    )
+
+
+def _progress(session: Session, touched_at: datetime | None = None) -> SessionProgress:
+    return SessionProgress(
+        session.id,
+        session.status,
+        session.last_wh,
+        session.last_at,
+        session.delivered_wh,
+        session.power_w,
+        session.charging,
+        touched_at or session.touched_at,
+        session.flags,
+    )
+
+
+def _note(
+    frame: Frame, event: TransactionEvent, decision: Decision | None, session: Session
+) -> Sequence[Write]:
+    if decision is None:
+        return ()
+    return (
+        AuthorisationNote(
+            frame.received_at,
+            frame.visit.station,
+            event.id_token or "",
+            decision.verdict,
+            decision.why,
+            session.owner,
+            session.id,
+        ),
+    )
+
+
+def _interruption(session: Session, frame: Frame) -> Sequence[Write]:
+    row = concluded_row(session, frame.received_at, frame.visit.number)
+    return (row, PutSession(session), touch(session))
+
+
+# ---------------------------------------------------------------- small questions
+
+
+def _flow(report: ConnectorReport) -> ChargingState | None:
+    return ChargingState.CHARGING if report is ConnectorReport.CHARGING else None
+
+
+def _busy(state: EvseState) -> bool:
+    reports = set(state.connectors.values())
+    return bool(reports & {ConnectorReport.OCCUPIED, ConnectorReport.CHARGING})
+
+
+def _start_flags(
+    event: TransactionEvent, decision: Decision | None, begun: bool
+) -> tuple[Flag, ...]:
+    flags = list(event.flags)
+    if not begun:
+        flags.append(Flag.SEQ_GAP)
+    if decision is not None and decision.token is None and not decision.accepted:
+        flags.append(Flag.UNKNOWN_TOKEN)
+    if event.offline:
+        flags.append(Flag.STARTED_OFFLINE)
+    return tuple(dict.fromkeys(flags))
+
+
+def _looks_drawn(uid: str) -> bool:
+    return len(uid) == 16 and uid.isascii() and uid.isalnum() and uid.upper() == uid
