@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from msgspec import Raw, Struct
 
-from cms.app.ports import Frame, Registration, Soon, StationEvents, Visit
+from cms.app.ports import Boot, Frame, Registration, Soon, StationEvents, Visit
 from cms.app.writes import Ack
 from cms.domain.commands import Answer, Command
 from cms.domain.errors import StoreDown
@@ -55,6 +55,9 @@ class Talk:
         self.dialect = dialect
         self.registration = visit.registration
         self.boots = visit.boots
+
+    def identified(self, boot: Boot) -> None:
+        """The station has said who it is. A connection chooses its adapter anew."""
 
 
 class Received:
@@ -212,6 +215,10 @@ class Dispatcher:
         self._routes = side.routes
         self._events = events
         self._notebook = notebook
+
+    def route(self, action: str) -> Route | None:
+        """Return how *action* is served, if it is."""
+        return self._routes.get(action)
 
     def serve(self, call: Received) -> Soon[bytes | None]:
         """Return the bytes that answer *call*, at once where nothing has to be waited for.

@@ -157,6 +157,7 @@ class Inbound:
         return self._booted(call, boot)
 
     async def _booted(self, call: Received, boot: Boot) -> Struct:
+        call.talk.identified(boot)
         registration = await self._events.booted(call.talk.visit, boot)
         call.talk.registration = registration
         call.talk.boots += 1
