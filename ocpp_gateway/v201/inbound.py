@@ -1,0 +1,414 @@
+"""OCPP 2.0.1: what stations say, in the core's words. The only reader of 2.0.1's field names."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from cms.app.ports import Boot, Registration, Soon, StationEvents, StatusReport
+from cms.app.writes import Ack
+from cms.domain.ids import TransactionId
+from cms.domain.meter import ReadingContext, Sample
+from cms.domain.status import ConnectorReport
+from cms.domain.token import Decision, Verdict
+from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
+from ocpp_gateway.adaptation import Dialect, Note
+from ocpp_gateway.dialogue import Received, Route, Salvage
+from ocpp_gateway.v201 import messages as wire
+
+REPORTS: Final[dict[str, ConnectorReport]] = {
+    "Available": ConnectorReport.FREE,
+    "Occupied": ConnectorReport.OCCUPIED,
+    "Reserved": ConnectorReport.RESERVED,
+    "Unavailable": ConnectorReport.UNAVAILABLE,
+    "Faulted": ConnectorReport.FAULTED,
+}
+
+KINDS: Final[dict[str, EventKind]] = {
+    "Started": EventKind.STARTED,
+    "Updated": EventKind.UPDATED,
+    "Ended": EventKind.ENDED,
+}
+
+CHARGING: Final[dict[str, ChargingState]] = {
+    "Charging": ChargingState.CHARGING,
+    "EVConnected": ChargingState.CONNECTED,
+    "SuspendedEV": ChargingState.SUSPENDED_BY_CAR,
+    "SuspendedEVSE": ChargingState.SUSPENDED_BY_STATION,
+    "Idle": ChargingState.IDLE,
+}
+
+CONTEXTS: Final[dict[str, ReadingContext]] = {
+    "Interruption.Begin": ReadingContext.INTERRUPTION_BEGIN,
+    "Interruption.End": ReadingContext.INTERRUPTION_END,
+    "Sample.Clock": ReadingContext.CLOCK,
+    "Sample.Periodic": ReadingContext.PERIODIC,
+    "Transaction.Begin": ReadingContext.BEGIN,
+    "Transaction.End": ReadingContext.END,
+    "Trigger": ReadingContext.TRIGGER,
+    "Other": ReadingContext.OTHER,
+}
+
+PLACES: Final[dict[str, str]] = {
+    "Body": "body",
+    "Cable": "cable",
+    "EV": "ev",
+    "Inlet": "inlet",
+    "Outlet": "outlet",
+}
+
+REGISTRATIONS: Final[dict[Registration, wire.RegistrationStatusEnum]] = {
+    Registration.ACCEPTED: "Accepted",
+    Registration.PENDING: "Pending",
+    Registration.REJECTED: "Rejected",
+}
+
+VERDICTS: Final[dict[Verdict, wire.AuthorizationStatusEnum]] = {
+    Verdict.ACCEPTED: "Accepted",
+    Verdict.BLOCKED: "Blocked",
+    Verdict.EXPIRED: "Expired",
+    Verdict.INVALID: "Invalid",
+    Verdict.CONCURRENT: "ConcurrentTx",
+}
+
+MAX_TOKEN: Final = 36
+
+NOTHING: Final = wire.HeartbeatRequest()
+"""The empty object ``{}``, the answer of every Action that answers nothing."""
+
+NO_RESULT: Final = wire.TransactionEventResponse()
+
+UNPAIRED: Final = (Note("Q-194", "connector 0 of an EVSE, or a connector of EVSE 0; not used"),)
+
+Clock = Callable[[], datetime]
+
+
+class Inbound:
+    """Turns 2.0.1 messages into calls of the core. Holds nothing of any station.
+
+    Args:
+        heartbeat_s: heartbeat interval that stations are told at boot; while pending or rejected,
+            the time until the next boot.
+    """
+
+    dialect = Dialect.V201
+    known = frozenset(wire.REQUESTS)
+    gated = True  # a station that is not accepted hears SecurityError (B02.FR.09)
+
+    def __init__(self, events: StationEvents, clock: Clock, heartbeat_s: int = 300) -> None:
+        self._events = events
+        self._clock = clock
+        self._heartbeat_s = heartbeat_s
+        self.routes = {
+            "BootNotification": Route(wire.BootNotificationRequest, self._boot),
+            "Heartbeat": Route(wire.HeartbeatRequest, self._heartbeat),
+            "StatusNotification": Route(
+                wire.StatusNotificationRequest, self._status, ids=(b"evseId", b"connectorId")
+            ),
+            "Authorize": Route(wire.AuthorizeRequest, self._authorize),
+            "TransactionEvent": Route(
+                wire.TransactionEventRequest,
+                self._transaction_event,
+                transaction=True,
+                ids=(b"transactionId", b"seqNo", b"eventType"),
+                unkeyed=("offline",),
+                salvage=Salvage(
+                    ("transactionInfo",),
+                    {
+                        "eventType": "Updated",
+                        "timestamp": "",
+                        "triggerReason": "Trigger",
+                        "seqNo": 0,
+                    },
+                ),
+                kept=lambda ack: NO_RESULT,
+            ),
+            "MeterValues": Route(
+                wire.MeterValuesRequest,
+                self._meter_values,
+                transaction=True,
+                ids=(b"evseId",),
+                salvage=Salvage(("evseId", "meterValue"), {}),
+                kept=lambda ack: NOTHING,
+            ),
+            "DataTransfer": Route(wire.DataTransferRequest, self._data_transfer),
+            "SecurityEventNotification": Route(
+                wire.SecurityEventNotificationRequest,
+                self._security_event,
+                transaction=True,  # as durable as transactions, and never refused
+                salvage=Salvage((), {"type": "Unreadable", "timestamp": ""}),
+                kept=lambda ack: NOTHING,
+            ),
+            **self._refusals(),
+            **{action: Route(wire.REQUESTS[action], self._noted) for action in NOTED},
+        }
+
+    def _refusals(self) -> dict[str, Route]:
+        """Return the Actions that ask for something we do not do: told so, in their own words."""
+
+        def saying(answer: Struct) -> Callable[[Received, Struct], Struct]:
+            return lambda call, request: answer
+
+        return {
+            action: Route(wire.REQUESTS[action], saying(answer))
+            for action, answer in REFUSALS.items()
+        }
+
+    # ------------------------------------------------------------ life
+
+    def _boot(self, call: Received, request: wire.BootNotificationRequest) -> Awaitable[Struct]:
+        text = call.talk.adapter.readings.text
+        station = request.chargingStation
+        boot = Boot(
+            vendor=text(station.vendorName)[0],
+            model=text(station.model)[0],
+            serial=text(station.serialNumber or "")[0],
+            firmware=text(station.firmwareVersion or "")[0],
+            dialect=self.dialect.value,
+        )
+        return self._booted(call, boot)
+
+    async def _booted(self, call: Received, boot: Boot) -> Struct:
+        call.talk.identified(boot)
+        registration = await self._events.booted(call.talk.visit, boot)
+        call.talk.registration = registration
+        call.talk.boots += 1
+        return wire.BootNotificationResponse(
+            currentTime=wire_time(self._clock()),
+            interval=self._heartbeat_s,
+            status=REGISTRATIONS[registration],
+        )
+
+    def _heartbeat(self, call: Received, request: Struct) -> Struct:
+        return wire.HeartbeatResponse(currentTime=wire_time(call.received_at))
+
+    def _noted(self, call: Received, request: Struct) -> Struct:
+        """A report that needs no decision; the frame log shows it."""
+        return NOTHING
+
+    def _data_transfer(self, call: Received, request: Struct) -> Struct:
+        return wire.DataTransferResponse(status="UnknownVendorId")
+
+    def _security_event(
+        self, call: Received, request: wire.SecurityEventNotificationRequest
+    ) -> Awaitable[Struct]:
+        readings = call.talk.adapter.readings
+        at, notes = readings.time(request.timestamp, call.received_at)
+        call.note(notes)
+        return nothing_after(
+            self._events.security_event(
+                call.frame(call.key()),
+                readings.text(request.type)[0],
+                at or call.received_at,
+                readings.text(request.techInfo or "")[0],
+            )
+        )
+
+    # ------------------------------------------------------------ status, tokens
+
+    def _status(self, call: Received, request: wire.StatusNotificationRequest) -> Soon[Struct]:
+        if (request.evseId == 0) != (request.connectorId == 0):
+            call.note(UNPAIRED)
+            return NOTHING
+        at, notes = call.talk.adapter.readings.time(request.timestamp, call.received_at)
+        call.note(notes)
+        soon = self._events.reported(
+            call.frame(),
+            StatusReport(
+                evse=request.evseId,
+                connector=request.connectorId,
+                report=REPORTS[request.connectorStatus],
+                at=at,
+            ),
+        )
+        return NOTHING if soon is None else nothing_after(soon)
+
+    def _authorize(self, call: Received, request: wire.AuthorizeRequest) -> Soon[Struct]:
+        if request.certificate or request.iso15118CertificateHashData:
+            return UNPROVEN  # a contract certificate that we have no means to check
+        token, notes = call.talk.adapter.readings.token(request.idToken.idToken)
+        call.note(notes)
+        soon = self._events.authorize(call.talk.visit, token)
+        return authorized(soon) if isinstance(soon, Decision) else authorized_after(soon)
+
+    # ------------------------------------------------------------ transactions
+
+    def _transaction_event(
+        self, call: Received, request: wire.TransactionEventRequest
+    ) -> Awaitable[Struct]:
+        at, notes = call.talk.adapter.readings.time(request.timestamp, call.received_at)
+        call.note(notes)
+        about, evse = request.transactionInfo, request.evse
+        kind = KINDS[request.eventType]
+        token = self._token(call, request.idToken)
+        samples = () if request.meterValue is UNSET else self._samples(call, request.meterValue, at)
+        key = call.key(without=("offline",))
+        event = TransactionEvent(
+            kind=kind,
+            occurred_at=at or call.received_at,
+            received_at=call.received_at,
+            content=key,
+            seq_no=request.seqNo,
+            evse=None if evse is UNSET or evse.id <= 0 else evse.id,
+            connector=None if evse is UNSET else evse.connectorId or None,
+            id_token=token,
+            samples=samples,
+            charging=None if about.chargingState is UNSET else CHARGING[about.chargingState],
+            reason=reason(kind, about),
+            remote_start=None if about.remoteStartId is UNSET else about.remoteStartId,
+            reservation=request.reservationId or None,
+            offline=request.offline is True,
+            flags=flags(call, at),
+        )
+        name = TransactionId(about.transactionId)
+        return answered(self._events.transaction(call.frame(key), name, event), token is not None)
+
+    def _token(self, call: Received, presented: wire.IdToken | UnsetType) -> str | None:
+        """Return the token that was presented; None where there is none (NoAuthorization)."""
+        if presented is UNSET:
+            return None
+        token, notes = call.talk.adapter.readings.token(presented.idToken)
+        call.note(notes)
+        return token or None
+
+    def _meter_values(self, call: Received, request: wire.MeterValuesRequest) -> Awaitable[Struct]:
+        samples = self._samples(call, request.meterValue, None)
+        key = call.key()
+        event = TransactionEvent(
+            kind=EventKind.UPDATED,
+            occurred_at=samples[0].at if samples else call.received_at,
+            received_at=call.received_at,
+            content=key,
+            evse=request.evseId if request.evseId > 0 else None,
+            samples=samples,
+            flags=(Flag.DAMAGED,) if call.damaged else (),
+        )
+        return nothing_after(
+            self._events.meter_values(call.frame(key), request.evseId, None, event)
+        )
+
+    def _samples(
+        self, call: Received, values: Iterable[wire.MeterValue], otherwise: datetime | None
+    ) -> tuple[Sample, ...]:
+        """Return every usable sample; what is not usable leaves a note and stays in the journal.
+
+        Args:
+            otherwise: when a sample was taken that does not say; None = when it was received.
+        """
+        readings = call.talk.adapter.readings
+        measure = readings.measure
+        samples: list[Sample] = []
+        for value in values:
+            claimed, notes = readings.time(value.timestamp, call.received_at)
+            call.note(notes)
+            at = claimed or otherwise or call.received_at
+            for sampled in value.sampledValue:
+                unit = sampled.unitOfMeasure
+                quantity, number, notes = measure(
+                    sampled.measurand or None,
+                    repr(sampled.value),  # the shortest text that means this very number
+                    None if unit is UNSET else unit.unit or None,
+                    0 if unit is UNSET else unit.multiplier or 0,
+                )
+                call.note(notes)
+                if quantity is None:
+                    continue
+                samples.append(
+                    Sample(
+                        at,
+                        quantity,
+                        number,
+                        CONTEXTS[sampled.context or "Sample.Periodic"],
+                        sampled.phase or None,
+                        PLACES[sampled.location or "Outlet"],
+                    )
+                )
+        return tuple(samples)
+
+
+# ---------------------------------------------------------------- answers
+
+NOTED: Final = (
+    "ClearedChargingLimit",
+    "FirmwareStatusNotification",
+    "LogStatusNotification",
+    "NotifyChargingLimit",
+    "NotifyCustomerInformation",
+    "NotifyDisplayMessages",
+    "NotifyEvent",
+    "NotifyMonitoringReport",
+    "NotifyReport",
+    "PublishFirmwareStatusNotification",
+    "ReportChargingProfiles",
+    "ReservationStatusUpdate",
+)
+"""Reports whose answer is empty: receiving them is all that they ask for."""
+
+REFUSALS: Final[dict[str, Struct]] = {
+    "Get15118EVCertificate": wire.Get15118EVCertificateResponse(status="Failed", exiResponse=""),
+    "GetCertificateStatus": wire.GetCertificateStatusResponse(status="Failed"),
+    "NotifyEVChargingNeeds": wire.NotifyEVChargingNeedsResponse(status="Rejected"),
+    "NotifyEVChargingSchedule": wire.NotifyEVChargingScheduleResponse(status="Rejected"),
+    "SignCertificate": wire.SignCertificateResponse(status="Rejected"),
+}
+"""Wishes that we do not fulfil: no certificate authority, no schedules (yet)."""
+
+UNPROVEN: Final = wire.AuthorizeResponse(
+    idTokenInfo=wire.IdTokenInfo(status="Invalid"), certificateStatus="CertChainError"
+)
+
+
+def wire_time(at: datetime) -> str:
+    """Return *at* (aware UTC) as stations read it: milliseconds and ``Z``."""
+    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+async def nothing_after(durable: Awaitable[None]) -> Struct:
+    await durable
+    return NOTHING
+
+
+def authorized(decision: Decision) -> Struct:
+    token = decision.token
+    expires = wire_time(token.expires_at) if token and token.expires_at else UNSET
+    return wire.AuthorizeResponse(
+        idTokenInfo=wire.IdTokenInfo(
+            status=VERDICTS[decision.verdict],
+            cacheExpiryDateTime=expires,
+            groupIdToken=group_of(token.group if token else None),
+        )
+    )
+
+
+async def authorized_after(soon: Awaitable[Decision]) -> Struct:
+    return authorized(await soon)
+
+
+def group_of(group: str | None) -> wire.IdToken | UnsetType:
+    """Return the group as 2.0.1 can carry it; one that is too long is left out, never cut."""
+    if not group or len(group) > MAX_TOKEN:
+        return UNSET
+    return wire.IdToken(idToken=group, type="Central")
+
+
+async def answered(durable: Awaitable[Ack], token_presented: bool) -> Struct:
+    """Return the answer once the event is durable; about a token only if one was presented."""
+    ack = await durable
+    if not token_presented or ack.verdict is None:
+        return NO_RESULT
+    return wire.TransactionEventResponse(idTokenInfo=wire.IdTokenInfo(status=VERDICTS[ack.verdict]))
+
+
+def reason(kind: EventKind, about: wire.Transaction) -> str | None:
+    """Return why the transaction ended; an absent reason means Local (TransactionType.stoppedReason)."""
+    if about.stoppedReason is not UNSET:
+        return about.stoppedReason
+    return "Local" if kind is EventKind.ENDED else None
+
+
+def flags(call: Received, at: datetime | None) -> tuple[Flag, ...]:
+    found = () if at is not None else (Flag.TIME_IMPLAUSIBLE,)
+    return (*found, Flag.DAMAGED) if call.damaged else found

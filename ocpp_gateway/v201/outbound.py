@@ -1,0 +1,169 @@
+"""OCPP 2.0.1: what we ask of stations, and what their answers mean to the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct
+
+from cms.domain.commands import (
+    Answer,
+    AskTransaction,
+    ChangeAvailability,
+    Command,
+    Outcome,
+    RemoteStart,
+    RemoteStop,
+    Reset,
+    ResetKind,
+    Trigger,
+    Unlock,
+    Wanted,
+)
+from ocpp_gateway.dialogue import Request
+from ocpp_gateway.v201 import messages as wire
+
+Read = Callable[[bytes | Raw], Answer]
+
+OUTCOMES: Final = {
+    "Accepted": Outcome.ACCEPTED,
+    "Unlocked": Outcome.ACCEPTED,
+    "Scheduled": Outcome.SCHEDULED,
+    "Rejected": Outcome.REJECTED,
+    "OngoingAuthorizedTransaction": Outcome.REJECTED,
+    "UnlockFailed": Outcome.FAILED,
+    "UnknownConnector": Outcome.FAILED,
+    "NotImplemented": Outcome.NOT_SUPPORTED,
+}
+
+TRIGGERS: Final[dict[Wanted, wire.MessageTriggerEnum]] = {
+    Wanted.BOOT: "BootNotification",
+    Wanted.HEARTBEAT: "Heartbeat",
+    Wanted.STATUS: "StatusNotification",
+    Wanted.METER_VALUES: "MeterValues",
+}
+
+MAX_TRANSACTION: Final = 36
+
+
+class Outbound:
+    """Turns the core's commands into 2.0.1 calls."""
+
+    def request_for(self, command: Command) -> Request | None:
+        found = payload_of(command)
+        if found is None:
+            return None
+        action, payload = found
+        return Request(action, payload, READERS[action])
+
+
+def payload_of(command: Command) -> tuple[str, Struct] | None:
+    """Return Action and payload; None for what cannot be said in 2.0.1."""
+    match command:
+        case RemoteStart():
+            return "RequestStartTransaction", wire.RequestStartTransactionRequest(
+                evseId=command.evse.evse,
+                # Central: a token that we drew, not one that a reader could have seen.
+                idToken=wire.IdToken(idToken=command.id_token, type="Central"),
+                remoteStartId=command.number,
+            )
+        case RemoteStop():
+            if not 0 < len(command.transaction) <= MAX_TRANSACTION:
+                return None  # no transaction of this station can have such a name
+            return "RequestStopTransaction", wire.RequestStopTransactionRequest(
+                transactionId=command.transaction
+            )
+        case Unlock():
+            return "UnlockConnector", wire.UnlockConnectorRequest(
+                evseId=command.evse.evse, connectorId=command.connector
+            )
+        case Reset():
+            return "Reset", wire.ResetRequest(
+                type="Immediate" if command.kind is ResetKind.HARD else "OnIdle"
+            )
+        case Trigger():
+            return "TriggerMessage", wire.TriggerMessageRequest(
+                evse=trigger_place(command), requestedMessage=TRIGGERS[command.wanted]
+            )
+        case ChangeAvailability():
+            return "ChangeAvailability", wire.ChangeAvailabilityRequest(
+                evse=UNSET if command.evse is None else wire.EVSE(id=command.evse),
+                operationalStatus="Operative" if command.operative else "Inoperative",
+            )
+        case AskTransaction():
+            if not 0 < len(command.transaction) <= MAX_TRANSACTION:
+                return None
+            return "GetTransactionStatus", wire.GetTransactionStatusRequest(
+                transactionId=command.transaction
+            )
+
+
+def trigger_place(command: Trigger) -> wire.EVSE | msgspec.UnsetType:
+    """Return where; a status is always that of a connector (F06)."""
+    if command.evse is None:
+        return UNSET
+    if command.wanted is Wanted.STATUS:
+        return wire.EVSE(id=command.evse, connectorId=1)
+    return wire.EVSE(id=command.evse)
+
+
+# ---------------------------------------------------------------- answers
+
+
+def by_status(type_: Any) -> Read:
+    """Return what reads the answers of type *type_*, which are a ``status`` and perhaps a why."""
+    decode = msgspec.json.Decoder(type_).decode
+
+    def read(payload: bytes | Raw) -> Answer:
+        answer = decode(payload)
+        return Answer(OUTCOMES[answer.status], why(answer.statusInfo))
+
+    return read
+
+
+def why(info: wire.StatusInfo | msgspec.UnsetType) -> dict[str, str]:
+    """Return the station's own reason for its answer, where it gives one."""
+    if info is UNSET:
+        return {}
+    return {"why": f"{info.reasonCode} {info.additionalInfo or ''}".strip()}
+
+
+_started = msgspec.json.Decoder(wire.RequestStartTransactionResponse).decode
+_status_of = msgspec.json.Decoder(wire.GetTransactionStatusResponse).decode
+
+
+def read_start(payload: bytes | Raw) -> Answer:
+    """Read the answer to a remote start; a transaction that runs already is named at once."""
+    answer = _started(payload)
+    running = {"transaction": answer.transactionId} if answer.transactionId else {}
+    return Answer(OUTCOMES[answer.status], running | why(answer.statusInfo))
+
+
+def read_transaction_status(payload: bytes | Raw) -> Answer:
+    """Read whether a transaction runs and whether messages about it still wait.
+
+    A transaction that the station does not know is told without ``ongoing`` (E14).
+    """
+    answer = _status_of(payload)
+    waiting = {"messages_waiting": "true" if answer.messagesInQueue else "false"}
+    if answer.ongoingIndicator is UNSET:
+        return Answer(Outcome.ACCEPTED, waiting)
+    ongoing = {"ongoing": "true" if answer.ongoingIndicator else "false"}
+    return Answer(Outcome.ACCEPTED, ongoing | waiting)
+
+
+READERS: Final[dict[str, Read]] = {
+    "RequestStartTransaction": read_start,
+    "GetTransactionStatus": read_transaction_status,
+} | {
+    action: by_status(wire.RESPONSES[action])
+    for action in (
+        "RequestStopTransaction",
+        "UnlockConnector",
+        "Reset",
+        "TriggerMessage",
+        "ChangeAvailability",
+    )
+}
