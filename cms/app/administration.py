@@ -13,8 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import msgspec
-
 from cms.app.catalogue import Catalogue
 from cms.app.gatekeeping import hash_key, new_password
 from cms.app.lanes import Lanes
@@ -40,6 +38,7 @@ from cms.domain.audit import AuditEntry
 from cms.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
 from cms.domain.ids import LocationId, StationId, TariffId
 from cms.domain.partner import ApiKey, Partner, Right
+from cms.domain.plain import to_plain
 from cms.domain.status import EvseState
 from cms.domain.tariff import Tariff
 from cms.domain.tariff_choice import TariffRule
@@ -56,11 +55,6 @@ class By:
 
     who: str
     reason: str | None = None
-
-
-def plain(value: object) -> object:
-    """Return *value* as plain data for the audit."""
-    return msgspec.to_builtins(value, str_keys=True)
 
 
 class Administration:
@@ -278,20 +272,27 @@ class Administration:
         expires_at: datetime | None = None,
     ) -> tuple[ApiKey, str]:
         """Draw a key to the HTTP API. Its text is told once and kept only as a hash."""
-        id, secret = secrets.token_hex(4), secrets.token_urlsafe(24)
-        salt = secrets.token_bytes(16)
+        sites = None if sites is None else frozenset(sites)
+        key, text = self.draw_key(secrets.token_hex(4), name, rights, sites, expires_at)
+        entry = self._entry(by, "api_key", key.id, None, _shown(key))
+        await self._commit([PutApiKey(key)], entry)
+        self._catalogue.api_keys[key.id] = key
+        return key, text
+
+    def draw_key(
+        self,
+        id: str,
+        name: str,
+        rights: Iterable[Right],
+        sites: frozenset[LocationId] | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple[ApiKey, str]:
+        """Draw a key and its text; nothing is kept."""
+        secret, salt = secrets.token_urlsafe(24), secrets.token_bytes(16)
+        digest = _key_digest(salt, secret)
         key = ApiKey(
-            id,
-            name,
-            salt,
-            _key_digest(salt, secret),
-            frozenset(rights),
-            None if sites is None else frozenset(sites),
-            expires_at,
-            created_at=self._clock(),
+            id, name, salt, digest, frozenset(rights), sites, expires_at, created_at=self._clock()
         )
-        await self._commit([PutApiKey(key)], self._entry(by, "api_key", id, None, _shown(key)))
-        self._catalogue.api_keys[id] = key
         return key, f"cms_{id}_{secret}"
 
     async def revoke_api_key(self, id: str, by: By) -> None:
@@ -384,8 +385,8 @@ class Administration:
             by.who,
             f"{kind}.{what}",
             f"{kind}:{key}",
-            None if before is None else plain(before),
-            None if after is None else plain(after),
+            None if before is None else to_plain(before),
+            None if after is None else to_plain(after),
             by.reason,
         )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from cms.app.administration import plain
 from cms.app.casefile import Story
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
@@ -241,6 +241,13 @@ def api_key(each: ApiKey) -> Json:
     }
 
 
-def as_plain(value: object) -> object:
-    """Any frozen value of the core (tariffs, rules, tokens) as plain data."""
-    return plain(value)
+def as_plain(value: Any) -> Any:
+    """Any frozen value of the core (tariffs, rules, tokens) as plain data, every field named."""
+    if is_dataclass(value):
+        names = [each.name for each in fields(value) if not each.name.startswith("_")]
+        return {name: as_plain(getattr(value, name)) for name in names}
+    if isinstance(value, tuple | list):
+        return [as_plain(each) for each in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return value
