@@ -288,6 +288,13 @@ async def test_the_register_goes_on_where_the_last_session_left_it(central: Cent
     assert second["stop_wh"] >= 2_500
 
 
+async def test_a_refused_handshake_is_noted_and_tried_again(central: Central) -> None:
+    central.refusals = 2
+    async with StationSimulator(config(central)) as station:
+        await station.booted()
+        assert station.refusals == [401, 401]
+
+
 async def test_a_pending_charger_says_nothing_but_boot(central: Central) -> None:
     central.boot_status = "Pending"
     async with StationSimulator(config(central)) as station:

@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from ocpp.exceptions import InternalError
@@ -21,6 +22,7 @@ from ocpp.v201 import ChargePoint as ChargePoint201
 from ocpp.v201 import call_result as result201
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 
 class Central:
@@ -30,6 +32,8 @@ class Central:
         heard: (identity, action, payload in camel case, message id) of each CALL, in order.
         silent_on: action -> how many of the next such calls are taken in but never answered.
         errors_on: action -> how many of the next such calls get a CALLERROR.
+        refusals: how many of the next handshakes are answered 401.
+        strict: hold every call against the schema, and answer CALLERROR to what breaks it.
         blocked: tags that are not accepted.
     """
 
@@ -39,6 +43,8 @@ class Central:
         self.errors_on: dict[str, int] = {}
         self.blocked: set[str] = set()
         self.boot_status = "Accepted"
+        self.strict = False
+        self.refusals = 0
         self.charge_points: dict[str, Any] = {}
         self.headers: list[dict[str, str]] = []
         self.port = 0
@@ -77,6 +83,7 @@ class Central:
             self.port,
             subprotocols=["ocpp1.6", "ocpp2.0.1"],  # type: ignore[list-item]
             select_subprotocol=lambda _, offered: offered[0] if offered else None,
+            process_request=self._admit,
             compression=None,
             ping_interval=None,
         )
@@ -89,6 +96,12 @@ class Central:
             connection.transport.abort()
         self._server.close(close_connections=False)
         await self._server.wait_closed()
+
+    def _admit(self, socket: ServerConnection, request: Request) -> Response | None:
+        if self.refusals:
+            self.refusals -= 1
+            return socket.respond(HTTPStatus.UNAUTHORIZED, "go away")
+        return None
 
     async def _accept(self, socket: ServerConnection) -> None:
         assert socket.request is not None
@@ -145,7 +158,7 @@ class _Shared:
                     raise InternalError("told to")
                 return handler(**payload)
 
-            return {"_on_action": handle, "_skip_schema_validation": True}
+            return {"_on_action": handle, "_skip_schema_validation": not self.central.strict}
 
         self.route_map = {action: guarded(action, handler) for action, handler in names.items()}
 
