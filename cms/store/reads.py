@@ -1,0 +1,453 @@
+"""The reads: SQLAlchemy Core on a pool of connections of their own, never on the writer's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Table,
+    and_,
+    func,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from cms.app.ports import (
+    CdrQuery,
+    Change,
+    Clock,
+    Dated,
+    DatedCdr,
+    JournalEntry,
+    Page,
+    Restored,
+    SessionQuery,
+)
+from cms.app.writes import AuthorisationNote, CommandRecord, Delivery, Exchange
+from cms.domain.audit import AuditEntry, WorkItem
+from cms.domain.errors import StoreDown
+from cms.domain.ids import CdrId, PartnerId, SessionId, StationId, TariffHash, TransactionId
+from cms.domain.session import Session
+from cms.domain.status import EvseState
+from cms.domain.tariff import Tariff
+from cms.store import codec
+from cms.store import tables as t
+
+
+class Reads:
+    """Every read of the ``Store`` port.
+
+    All raise ``StoreDown`` where the database cannot be asked.
+    """
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise StoreDown(str(error.orig)) from error
+        except (OSError, TimeoutError, asyncpg.PostgresError, SQLAlchemyError) as error:
+            raise StoreDown(f"{type(error).__name__}: {error}") from error
+
+    async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        async with self._reading() as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+        return rows
+
+    async def _first(self, query: Select[Any]) -> Row[Any] | None:
+        async with self._reading() as connection:
+            row: Row[Any] | None = (await connection.execute(query.limit(1))).first()
+        return row
+
+    # -- at start
+
+    async def restore(self) -> Restored:
+        async with self._reading() as connection:
+            return await _Restoring(connection, self._clock()).everything()
+
+    # -- the feed
+
+    async def changes(
+        self, owner: PartnerId | None, kinds: Sequence[str], after: int, limit: int
+    ) -> Sequence[Change]:
+        owners: list[ColumnElement[bool]] = [t.change.c.owner.is_(None)]
+        if owner is not None:
+            owners.append(t.change.c.owner == owner)
+        wanted = and_(t.change.c.seq > after, t.change.c.kind.in_(kinds))
+        # One index range each for everybody's and the owner's own, then merged.
+        parts = [
+            select(select(t.change).where(of, wanted).order_by(t.change.c.seq).limit(limit)
+                   .subquery())
+            for of in owners
+        ]  # fmt: skip
+        both = union_all(*parts).subquery()
+        rows = await self._all(select(both).order_by(both.c.seq).limit(limit))
+        return [codec.change_from(row) for row in rows]
+
+    async def cursors(self, partner: PartnerId) -> Mapping[str, int]:
+        rows = await self._all(select(t.cursors).where(t.cursors.c.partner == partner))
+        return {row.stream: row.seq for row in rows}
+
+    async def head(self) -> int:
+        row = await self._first(select(t.feed_counter.c.seq))
+        return 0 if row is None else int(row.seq)
+
+    async def delivery(self, partner: PartnerId, kind: str, key: str) -> Delivery | None:
+        d = t.deliveries.c
+        row = await self._first(
+            select(t.deliveries).where(d.partner == partner, d.kind == kind, d.key == key)
+        )
+        return None if row is None else codec.delivery_from(row)
+
+    async def deliveries(self, partner: PartnerId, state: str) -> Sequence[Delivery]:
+        d = t.deliveries.c
+        query = select(t.deliveries).where(d.partner == partner, d.state == state)
+        return [codec.delivery_from(row) for row in await self._all(query.order_by(d.seq, d.key))]
+
+    async def documents(self, kind: str) -> Mapping[str, bytes]:
+        query = select(t.documents).where(t.documents.c.kind == kind)
+        return {row.key: row.body for row in await self._all(query.order_by(t.documents.c.key))}
+
+    # -- sessions
+
+    async def session(self, id: SessionId) -> Dated | None:
+        row = await self._first(_dated_sessions().where(t.sessions.c.id == id))
+        return None if row is None else _dated(row)
+
+    async def session_of(self, station: StationId, transaction: TransactionId) -> Session | None:
+        s = t.sessions.c
+        row = await self._first(
+            select(t.sessions).where(s.station == station, s.transaction == transaction)
+        )
+        return None if row is None else codec.session_from(row)
+
+    async def sessions(self, query: SessionQuery) -> tuple[Sequence[Dated], int]:
+        s = t.sessions.c
+        order = (s.received_at, s.id)
+        rows, total = await self._page(
+            _dated_sessions().where(*_session_filters(query)), order, query.newest_first, query.page
+        )
+        return [_dated(row) for row in rows], total
+
+    async def due_for_settling(self, now: datetime, limit: int) -> Sequence[Session]:
+        s = t.sessions.c
+        due = select(t.sessions).where(
+            t.OPEN_SESSIONS, s.status == "stopped", s.settle_after <= now
+        )
+        rows = await self._all(due.order_by(s.settle_after, s.id).limit(limit))
+        return [codec.session_from(row) for row in rows]
+
+    # -- bills
+
+    async def cdr(self, id: CdrId) -> DatedCdr | None:
+        row = await self._first(_dated_cdrs().where(t.cdrs.c.id == id))
+        return None if row is None else _dated_cdr(row)
+
+    async def cdr_of(self, session: SessionId) -> DatedCdr | None:
+        c = t.cdrs.c
+        bills = _dated_cdrs().where(c.session == session, c.credit.is_(False))
+        row = await self._first(bills.order_by(c.created_at.desc(), c.id.desc()))
+        return None if row is None else _dated_cdr(row)
+
+    async def cdrs(self, query: CdrQuery) -> tuple[Sequence[DatedCdr], int]:
+        c = t.cdrs.c
+        rows, total = await self._page(
+            _dated_cdrs().where(*_cdr_filters(query)),
+            (c.created_at, c.id),
+            query.newest_first,
+            query.page,
+        )
+        return [_dated_cdr(row) for row in rows], total
+
+    async def _page(
+        self,
+        query: Select[Any],
+        order: tuple[ColumnElement[Any], ...],
+        newest_first: bool,
+        page: Page,
+    ) -> tuple[Sequence[Row[Any]], int]:
+        """Return a window of *query* and how many rows it has in all, as of one moment."""
+        count = select(func.count()).select_from(query.order_by(None).subquery())
+        ordered = query.order_by(*(each.desc() if newest_first else each for each in order))
+        window = ordered.offset(page.offset).limit(page.limit)
+        async with self._reading() as connection:
+            total = (await connection.execute(count)).scalar_one()
+            rows = (await connection.execute(window)).all() if page.limit else ()
+        return rows, int(total)
+
+    # -- frames
+
+    async def journal(self, session: SessionId) -> Sequence[JournalEntry]:
+        j = t.journal.c
+        rows = await self._all(select(t.journal).where(j.session == session).order_by(j.id))
+        return [codec.journal_from(row) for row in rows]
+
+    async def journal_entry(self, id: int) -> JournalEntry | None:
+        row = await self._first(select(t.journal).where(t.journal.c.id == id))
+        return None if row is None else codec.journal_from(row)
+
+    async def journal_of(
+        self, station: StationId, since: datetime, until: datetime, limit: int
+    ) -> Sequence[JournalEntry]:
+        j = t.journal.c
+        wanted = (j.station == station, j.received_at >= since, j.received_at <= until)
+        rows = await self._all(
+            select(t.journal).where(*wanted).order_by(j.received_at, j.id).limit(limit)
+        )
+        return [codec.journal_from(row) for row in rows]
+
+    async def tariff_snapshot(self, hash: TariffHash) -> Tariff | None:
+        kept = t.tariff_snapshots
+        row = await self._first(select(kept.c.body).where(kept.c.hash == hash))
+        return None if row is None else codec.tariff_from(row.body)
+
+    # -- commands, audit, work, case file
+
+    async def command(self, id: str) -> CommandRecord | None:
+        row = await self._first(select(t.commands.c.body).where(t.commands.c.id == id))
+        return None if row is None else codec.command_from(row.body)
+
+    async def command_of_reply(self, asked_by: str, reply_to: str) -> CommandRecord | None:
+        c = t.commands.c
+        asked = select(c.body).where(c.reply_to == reply_to, c.asked_by == asked_by)
+        row = await self._first(asked.order_by(c.created_at, c.id))
+        return None if row is None else codec.command_from(row.body)
+
+    async def commands_of_session(self, session: SessionId) -> Sequence[CommandRecord]:
+        return await self._commands(t.commands.c.session == session)
+
+    async def commands_of(
+        self, station: StationId, since: datetime, until: datetime
+    ) -> Sequence[CommandRecord]:
+        c = t.commands.c
+        return await self._commands(
+            c.station == station, c.created_at >= since, c.created_at <= until
+        )
+
+    async def _commands(self, *where: ColumnElement[bool]) -> Sequence[CommandRecord]:
+        c = t.commands.c
+        rows = await self._all(select(c.body).where(*where).order_by(c.created_at, c.id))
+        return [codec.command_from(row.body) for row in rows]
+
+    async def audit(self, subject: str | None, page: Page) -> Sequence[AuditEntry]:
+        query = select(t.audit).order_by(t.audit.c.id.desc())
+        if subject is not None:
+            query = query.where(t.audit.c.subject == subject)
+        rows = await self._all(query.offset(page.offset).limit(page.limit))
+        return [codec.audit_from(row) for row in rows]
+
+    async def work_items(self, open_only: bool, page: Page) -> Sequence[WorkItem]:
+        i = t.work_items.c
+        query = select(t.work_items).order_by(i.opened_at, i.id)
+        if open_only:
+            query = query.where(i.closed_at.is_(None))
+        rows = await self._all(query.offset(page.offset).limit(page.limit))
+        return [codec.work_from(row) for row in rows]
+
+    async def work_item(self, id: str) -> WorkItem | None:
+        row = await self._first(select(t.work_items).where(t.work_items.c.id == id))
+        return None if row is None else codec.work_from(row)
+
+    async def authorisations(
+        self, station: StationId, since: datetime, until: datetime
+    ) -> Sequence[AuthorisationNote]:
+        a = t.authorisations.c
+        wanted = (a.station == station, a.at >= since, a.at <= until)
+        rows = await self._all(select(t.authorisations).where(*wanted).order_by(a.at, a.id))
+        return [codec.authorisation_from(row) for row in rows]
+
+    async def exchanges(
+        self, session: SessionId | None = None, partner: PartnerId | None = None, limit: int = 200
+    ) -> Sequence[Exchange]:
+        e = t.exchanges.c
+        query = select(t.exchanges)
+        if session is not None:
+            query = query.where(e.session == session)
+        if partner is not None:
+            query = query.where(e.partner == partner)
+        newest = await self._all(query.order_by(e.id.desc()).limit(limit))
+        return [codec.exchange_from(row) for row in reversed(newest)]
+
+    async def exchanges_about(self, kind: str, key: str) -> Sequence[Exchange]:
+        e = t.exchanges.c
+        rows = await self._all(
+            select(t.exchanges).where(e.kind == kind, e.key == key).order_by(e.id)
+        )
+        return [codec.exchange_from(row) for row in rows]
+
+
+def _dated_sessions() -> Select[Any]:
+    c = t.change.c
+    of = and_(c.kind == "session", c.key == t.sessions.c.id)
+    seen = func.coalesce(c.last_updated, t.sessions.c.received_at, type_=t.UtcDateTime)
+    return select(t.sessions, seen.label("last_updated")).select_from(
+        t.sessions.outerjoin(t.change, of)
+    )
+
+
+def _dated_cdrs() -> Select[Any]:
+    c = t.change.c
+    of = and_(c.kind == "cdr", c.key == t.cdrs.c.id)
+    seen = func.coalesce(c.last_updated, t.cdrs.c.created_at, type_=t.UtcDateTime)
+    return select(t.cdrs.c.body, t.cdrs.c.created_at, seen.label("last_updated")).select_from(
+        t.cdrs.outerjoin(t.change, of)
+    )
+
+
+def _session_filters(query: SessionQuery) -> Iterable[ColumnElement[bool]]:
+    s = t.sessions.c
+    seen = func.coalesce(t.change.c.last_updated, s.received_at, type_=t.UtcDateTime)
+    if query.owned_by is not None:
+        yield s.owner == query.owned_by
+    if query.sites is not None:
+        yield s.location.in_(sorted(query.sites))
+    if query.station is not None:
+        yield s.station == query.station
+    if query.evse is not None:
+        yield s.evse == query.evse
+    if query.status is not None:
+        yield s.status.in_(sorted(status.value for status in query.status))
+    yield from _within(s.started_at, query.started_from, query.started_to)
+    yield from _within(seen, query.updated_from, query.updated_to)
+    if query.id_token is not None:
+        yield or_(s.id_token == query.id_token, s.token_uid == query.id_token)
+    if query.reference is not None:
+        yield s.reference == query.reference
+
+
+def _cdr_filters(query: CdrQuery) -> Iterable[ColumnElement[bool]]:
+    c = t.cdrs.c
+    seen = func.coalesce(t.change.c.last_updated, c.created_at, type_=t.UtcDateTime)
+    if query.owned_by is not None:
+        yield c.owner == query.owned_by
+    if query.sites is not None:
+        yield c.location.in_(sorted(query.sites))
+    if query.session is not None:
+        yield c.session == query.session
+    yield from _within(c.ended_at, query.ended_from, query.ended_to)
+    yield from _within(seen, query.updated_from, query.updated_to)
+
+
+def _within(
+    column: ColumnElement[Any], begin: datetime | None, end: datetime | None
+) -> Iterable[ColumnElement[bool]]:
+    """From included, to excluded, as partners and site owners ask."""
+    if begin is not None:
+        yield column >= begin
+    if end is not None:
+        yield column < end
+
+
+def _dated(row: Row[Any]) -> Dated:
+    return Dated(codec.session_from(row), row.last_updated)
+
+
+def _dated_cdr(row: Row[Any]) -> DatedCdr:
+    return DatedCdr(codec.cdr_from(row.body), row.last_updated, row.created_at)
+
+
+class _Restoring:
+    """Reads everything that lives in memory, on one connection."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    async def everything(self) -> Restored:
+        seen = await self._last_updated()
+        return Restored(
+            locations=await self._bodies(t.locations, codec.location_from),
+            stations=await self._bodies(t.stations, codec.station_from),
+            records=await self._bodies(t.station_records, codec.record_from),
+            keys=await self._bodies(t.station_keys, codec.station_key_from),
+            evses=[_seen(state, seen) for state in await self._bodies(t.evses, codec.evse_from)],
+            tariffs=await self._bodies(t.tariffs, codec.tariff_from),
+            rules=await self._bodies(t.tariff_rules, codec.rule_from),
+            snapshots=await self._snapshots(),
+            tokens=await self._bodies(t.tokens, codec.token_from),
+            partners=await self._bodies(t.partners, codec.partner_from),
+            api_keys=await self._bodies(t.api_keys, codec.api_key_from),
+            open_sessions=await self._open_sessions(),
+            unfinished_commands=await self._unfinished(),
+            open_work=await self._open_work(),
+            last_updated=seen,
+        )
+
+    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        rows: Sequence[Row[Any]] = (await self._connection.execute(query)).all()
+        return rows
+
+    async def _bodies(self, table: Table, read: Any) -> list[Any]:
+        """Read a table's values in order of creation, a bit at a time for the loop's sake."""
+        created = [table.c.created_at] if "created_at" in table.c else []
+        rows = await self._rows(select(table.c.body).order_by(*created, *table.primary_key.columns))
+        values = []
+        for number, row in enumerate(rows):
+            values.append(read(row.body))
+            if number % 1000 == 999:
+                await asyncio.sleep(0)
+        return values
+
+    async def _last_updated(self) -> dict[tuple[str, str], datetime]:
+        c = t.change.c
+        kinds = ("location", "evse", "tariff")
+        current = select(c.kind, c.key, c.last_updated).where(c.kind.in_(kinds))
+        open_ = select(c.kind, c.key, c.last_updated).join(
+            t.sessions, and_(c.kind == "session", c.key == t.sessions.c.id)
+        )
+        rows = [
+            *await self._rows(current),
+            *await self._rows(open_.where(t.OPEN_SESSIONS)),
+        ]
+        return {(row.kind, row.key): row.last_updated for row in rows}
+
+    async def _snapshots(self) -> dict[TariffHash, Tariff]:
+        kept = t.tariff_snapshots
+        used = select(t.sessions.c.tariff).where(t.OPEN_SESSIONS)
+        rows = await self._rows(select(kept).where(kept.c.hash.in_(used)))
+        return {TariffHash(row.hash): codec.tariff_from(row.body) for row in rows}
+
+    async def _open_sessions(self) -> list[Session]:
+        s = t.sessions.c
+        rows = await self._rows(
+            select(t.sessions).where(t.OPEN_SESSIONS).order_by(s.received_at, s.id)
+        )
+        return [codec.session_from(row) for row in rows]
+
+    async def _unfinished(self) -> list[CommandRecord]:
+        """Commands that run, remote starts whose idTag still means something, and outcomes that
+        nobody has heard of yet and somebody may still wait for."""
+        c = t.commands.c
+        waits = or_(c.id_token.is_not(None), and_(c.reply_to.is_not(None), c.told_at.is_(None)))
+        wanted = or_(c.outcome.is_(None), and_(c.expires_at > self._now, waits))
+        rows = await self._rows(select(c.body).where(wanted).order_by(c.created_at, c.id))
+        return [codec.command_from(row.body) for row in rows]
+
+    async def _open_work(self) -> list[WorkItem]:
+        i = t.work_items.c
+        rows = await self._rows(
+            select(t.work_items).where(i.closed_at.is_(None)).order_by(i.opened_at, i.id)
+        )
+        return [codec.work_from(row) for row in rows]
+
+
+def _seen(state: EvseState, seen: Mapping[tuple[str, str], datetime]) -> EvseState:
+    """Give an EVSE the moment that partners read; it is decided after the state is written."""
+    return replace(state, last_updated=seen.get(("evse", str(state.ref))))

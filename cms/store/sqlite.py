@@ -1,0 +1,273 @@
+"""SQLite: one writer in a thread of its own, never on the event loop.
+
+WAL with ``synchronous=FULL``: with NORMAL a power cut loses commits that were acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from cms.app import failpoints
+from cms.app.ports import Clock
+from cms.app.writes import Committed
+from cms.domain.errors import StoreDown
+from cms.store import statements
+from cms.store.codec import Values
+from cms.store.committer import (
+    GROUP_LIMIT,
+    LOCK_WAIT_SECONDS,
+    PROBE_FIRST_SECONDS,
+    PROBE_MOST_SECONDS,
+    QUEUE_LIMIT,
+    Committer,
+    Outcome,
+    Waiting,
+    answered,
+    down,
+    log,
+    refused,
+)
+from cms.store.errors import NotDurable
+from cms.store.group import Batch, Group, Thing, Unwritable
+
+_GUILTY = (
+    Unwritable,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    OverflowError,  # an integer beyond 64 bits
+    UnicodeEncodeError,  # a lone surrogate
+)
+
+
+def connect(path: Path, lock_wait: float = LOCK_WAIT_SECONDS) -> sqlite3.Connection:
+    """Open *path* for writing, durable.
+
+    Raises:
+        sqlite3.Error: if it cannot be opened.
+        NotDurable: if the file system does not allow what durability needs.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=lock_wait, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-32768")
+        _check_durable(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_durable(connection: sqlite3.Connection) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    (level,) = connection.execute("PRAGMA synchronous").fetchone()
+    if (mode, level) != ("wal", 2):
+        raise NotDurable(
+            f"SQLite runs with journal_mode={mode}, synchronous={level}; needs wal and 2 (FULL)"
+        )
+
+
+class SqliteCommitter(Committer):
+    """Writes from one thread. See ``committer`` for what it promises.
+
+    Args:
+        path: an existing database of the current schema.
+        lock_wait: seconds to wait for a foreign lock before the store counts as down.
+    """
+
+    durability = "SQLite journal_mode=wal synchronous=FULL"
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        lock_wait: float = LOCK_WAIT_SECONDS,
+        group_limit: int = GROUP_LIMIT,
+        queue_limit: int = QUEUE_LIMIT,
+    ) -> None:
+        super().__init__(clock, group_limit=group_limit, queue_limit=queue_limit)
+        self._path = path
+        self._lock_wait = lock_wait
+        self._sql = statements.for_sqlite()
+        self._writes = [(kind, self._sql.writes[kind].text) for kind in statements.KINDS]
+        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._connection: sqlite3.Connection | None = connect(path, lock_wait)
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def _enqueue(self, waiting: Waiting) -> None:
+        self._queue.put(waiting)
+
+    async def close(self) -> None:
+        self._stopping.set()
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # -- everything below runs in the writer's thread
+
+    def _run(self) -> None:
+        while (group := self._take()) is not None:
+            outcomes, trouble = self._outcomes(group)
+            self._tell(group, outcomes)
+            if trouble is not None:
+                self._recover()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _take(self) -> list[Waiting] | None:
+        """Wait for a unit, then take all that queued meanwhile. None = stop."""
+        first = self._queue.get()
+        if first is None:
+            return None
+        group = [first]
+        try:
+            while len(group) < self._group_limit:
+                following = self._queue.get_nowait()
+                if following is None:
+                    self._queue.put(None)  # stop after this group
+                    break
+                group.append(following)
+        except Empty:
+            pass
+        return group
+
+    def _tell(self, group: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
+        self._loop.call_soon_threadsafe(self._answer, group, outcomes)
+
+    def _outcomes(self, group: Sequence[Waiting]) -> tuple[list[Outcome], BaseException | None]:
+        """Write a group; returns each unit's outcome, and what took the store down, if anything."""
+        try:
+            return list(self._write(group)), None
+        except _GUILTY as error:
+            if len(group) == 1:
+                return [refused(error)], None
+        except BaseException as error:
+            return self._down(group, error), error
+        return self._one_by_one(group)
+
+    def _one_by_one(self, group: Sequence[Waiting]) -> tuple[list[Outcome], BaseException | None]:
+        outcomes: list[Outcome] = []
+        for index, waiting in enumerate(group):
+            one, trouble = self._outcomes([waiting])
+            outcomes += one
+            if trouble is not None:
+                return outcomes + self._down(group[index + 1 :], trouble), trouble
+        return outcomes, None
+
+    def _down(self, group: Sequence[Waiting], error: BaseException) -> list[Outcome]:
+        if self._healthy:
+            self._healthy = False  # before anybody hears, so that nothing more queues
+            self._loop.call_soon_threadsafe(self._announce, False, str(down(error)))
+        return [down(error) for _ in group]
+
+    def _write(self, waiting: Sequence[Waiting]) -> list[Committed]:
+        """Write units in one transaction; they are durable when this returns."""
+        connection = self._connection
+        if connection is None:
+            raise StoreDown("the store is down")
+        failpoints.hit(failpoints.X1)
+        group = Group([unit for unit, _ in waiting], self._clock())
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            batch = group.plan(self._known(connection, group.keys))
+            for kind, text in self._writes:
+                if rows := batch.of(kind):
+                    connection.executemany(text, rows)
+            touched, later = self._touch(connection, batch)
+            if batch.rows.get("put_cdr"):
+                failpoints.hit(failpoints.X4)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        failpoints.hit(failpoints.X2)
+        return group.committed(touched, later)
+
+    def _known(self, connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, Committed]:
+        if not keys:
+            return {}
+        # Lists of a few sizes only, filled up with the last key: few texts, all prepared once.
+        size = 1 << (len(keys) - 1).bit_length()
+        padded = keys + keys[-1:] * (size - len(keys))
+        marks = ",".join("?" * size)
+        found = connection.execute(f"{self._sql.known}IN ({marks})", padded)
+        return {row[0]: answered(row[1:]) for row in found}
+
+    def _touch(
+        self, connection: sqlite3.Connection, batch: Batch
+    ) -> tuple[list[Values], dict[Thing, int]]:
+        """Give what was touched its place in the feed: last in the transaction."""
+        count = len(batch.touched)
+        if not count:
+            return [], {}
+        (head,) = connection.execute(self._sql.count, (count,)).fetchone()
+        rows = batch.touches(head - count + 1)
+        connection.executemany(self._sql.touch, rows)
+        later: dict[Thing, int] = {}
+        for owner in {row[2] for row in rows}:
+            for kind, key, at in connection.execute(
+                self._sql.later, (owner, head - count, batch.now)
+            ):
+                later[kind, key] = at
+        return rows, later
+
+    # -- down, and back again
+
+    def _recover(self) -> None:
+        """Refuse everybody until the database takes a durable write again."""
+        delay = PROBE_FIRST_SECONDS
+        while not self._stopping.is_set():
+            self._refuse_queued()
+            try:
+                self._reopen()
+            except Exception as error:
+                log.debug("store.probe_failed", why=str(error))
+                self._stopping.wait(delay)
+                delay = min(delay * 2, PROBE_MOST_SECONDS)
+            else:
+                self._refuse_queued()
+                self._healthy = True
+                self._loop.call_soon_threadsafe(self._announce, True)
+                return
+        self._refuse_queued()
+
+    def _reopen(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        connection = connect(self._path, PROBE_MOST_SECONDS)
+        try:
+            connection.execute("UPDATE feed_counter SET seq = seq")
+            connection.execute(f"PRAGMA busy_timeout={int(self._lock_wait * 1000)}")
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _refuse_queued(self) -> None:
+        late: list[Waiting] = []
+        stop = False
+        while True:
+            try:
+                waiting = self._queue.get_nowait()
+            except Empty:
+                break
+            if waiting is None:
+                stop = True
+            else:
+                late.append(waiting)
+        if stop:
+            self._queue.put(None)
+        if late:
+            self._tell(late, [StoreDown("the store is down") for _ in late])
