@@ -141,6 +141,7 @@ class Charging:
         self._keys: dict[SessionId, bytes] = {}
         self._orphans: dict[StationId, list[Orphan]] = {}
         self._hashes: dict[str, tuple[Tariff, TariffHash]] = {}
+        self._kept: set[TariffHash] = set()
         self.snapshots: dict[TariffHash, Tariff] = {}
         self.on_stopped: Callable[[Session], None] = _ignore
         self.on_progress: Callable[[Session], None] = _ignore
@@ -150,6 +151,7 @@ class Charging:
     def restore(self, kept: Restored) -> None:
         """Take up open sessions with their tariffs, and orphan stops that wait for their start."""
         self.snapshots.update(kept.snapshots)
+        self._kept.update(kept.snapshots)
         for session in sorted(kept.open_sessions, key=lambda each: each.started_at):
             self._remember(session)
             self._live.put_session(session)
@@ -395,6 +397,7 @@ class Charging:
         done = await self._store.commit(unit)
         if done.first is not None:
             return done.first
+        self._tariff_kept(session)
         if orphan is not None:
             self._orphans[frame.visit.station].remove(orphan)
         if interrupted is not None:
@@ -496,20 +499,42 @@ class Charging:
             return await self._conflict(frame, session, event, Flag.CONFLICTING_START, ack)
         start = self._remote_start(frame.visit.station, event)
         after = progress.begun(session, event)
+        if not after.evse:
+            after = replace(after, evse=self._evse_number(after.station, event, start))
         if decision is not None or session.token is None:
-            connector = self._connector(after.ref, event.connector or after.connector)
+            connector = self._connector(after.ref, after.connector)
             after = self._owned(after, decision, start, connector)
-        command = None if start is None else self._starts.started(start, session.id)
-        unit: list[Write] = [_journal(frame, session.transaction, event, session.id, ack)]
+        return await self._put_owned(frame, after, event, decision, ack)
+
+    async def _put_owned(
+        self,
+        frame: Frame,
+        after: Session,
+        event: TransactionEvent,
+        decision: Decision | None,
+        ack: Ack,
+    ) -> Ack:
+        """Replace a session that only now learns where it began or who pays."""
+        start = self._remote_start(frame.visit.station, event)
+        command = None if start is None else self._starts.started(start, after.id)
+        before = self._live.evse(after.ref)
+        free = after.running and before.session is None
+        shown = free and self._takes_evse(after, before, frame)
+        state = before.with_session(after.id) if shown else before
+        after = replace(after, touched_at=frame.received_at)
+        unit: list[Write] = [_journal(frame, after.transaction, event, after.id, ack)]
         unit += self._keep_tariff(after)
-        unit += [PutSession(after), *_note(frame, event, decision, after), touch(after)]
+        unit += [PutSession(after), *_note(frame, event, decision, after)]
         unit += () if command is None else (PutCommand(command),)
+        unit += self._evse_writes(after, before, state)
+        unit.append(touch(after))
         done = await self._store.commit(unit)
         if done.first is not None:
             return done.first
+        self._tariff_kept(after)
         if command is not None:
             self._starts.came_true(command)
-        self._publish(after, done)
+        self._publish(after, done, () if state is before else (state,))
         return ack
 
     # -- samples
@@ -549,23 +574,8 @@ class Charging:
         start = self._remote_start(frame.visit.station, event)
         after = progress.progressed(replace(session, id_token=event.id_token or ""), event)
         after = self._owned(after, decision, start, self._connector(after.ref, after.connector))
-        after = replace(
-            after,
-            touched_at=frame.received_at,
-            flags=after.flagged(*_start_flags(event, decision, begun=True)),
-        )
-        command = None if start is None else self._starts.started(start, session.id)
-        unit: list[Write] = [_journal(frame, session.transaction, event, session.id, ack)]
-        unit += self._keep_tariff(after)
-        unit += [PutSession(after), *_note(frame, event, decision, after), touch(after)]
-        unit += () if command is None else (PutCommand(command),)
-        done = await self._store.commit(unit)
-        if done.first is not None:
-            return done.first
-        if command is not None:
-            self._starts.came_true(command)
-        self._publish(after, done)
-        return ack
+        after = replace(after, flags=after.flagged(*_start_flags(event, decision, begun=True)))
+        return await self._put_owned(frame, after, event, decision, ack)
 
     def _progress_writes(self, before: Session, after: Session) -> Sequence[Write]:
         """Return the small update, and the touch where one is due."""
@@ -884,12 +894,18 @@ class Charging:
         return known[1]
 
     def _keep_tariff(self, session: Session) -> Sequence[Write]:
-        """Keep the price with the session, in the same commit."""
-        if session.tariff is None:
+        """Keep the price with the session, in the same commit; once is enough for all sessions."""
+        hash = session.tariff
+        if hash is None or hash in self._kept:
             return ()
-        tariff = next(t for t, hash in self._hashes.values() if hash == session.tariff)
-        self.snapshots[session.tariff] = tariff
-        return (KeepTariff(session.tariff, tariff),)
+        known = self.snapshots.get(hash)
+        tariff = known or next(t for t, known in self._hashes.values() if known == hash)
+        self.snapshots[hash] = tariff
+        return (KeepTariff(hash, tariff),)
+
+    def _tariff_kept(self, session: Session) -> None:
+        if session.tariff is not None:
+            self._kept.add(session.tariff)
 
 
 def concluded_row(session: Session, now: datetime, visit: int = 0) -> JournalFrame:

@@ -65,6 +65,8 @@ def begun(session: Session, event: TransactionEvent) -> Session:
     return replace(
         session,
         started_at=event.occurred_at,
+        evse=event.evse or session.evse,
+        connector=event.connector or session.connector,
         id_token=event.id_token or session.id_token,
         start_wh=session.start_wh if start_wh is None else start_wh,
         delivered_wh=delivered,

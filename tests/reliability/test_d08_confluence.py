@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ import pytest
 from cms.domain.folding import fold
 from cms.domain.meter import Quantity, Sample
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
+from tests.unit.world import CS1, World
 
 T0 = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 SEED = 20_260_301
@@ -88,3 +90,42 @@ def test_the_energy_is_never_negative_and_never_more_than_the_registers_say() ->
         if told.energy_wh is not None:
             assert told.start_wh is not None and told.stop_wh is not None
             assert 0 <= told.energy_wh <= max(told.stop_wh - told.start_wh, 0)
+
+
+@pytest.mark.reliability
+async def test_two_hundred_orders_through_the_store_leave_one_session_and_one_bill() -> None:
+    dice = random.Random(8)
+    outcomes = set()
+    for _ in range(200):
+        world = World()
+        visit = await world.desk.connected(CS1, "", "2.0.1")
+        tellings = _stream(world, visit)
+        copies = [each for each in tellings if dice.random() < 0.4]
+        order = [*tellings, *copies]
+        dice.shuffle(order)
+        world.later(hours=3)
+        for tell in order:
+            await tell()
+        await world.settling.settle_due()
+        session = replace(world.session(), id="s", received_at=world.now, touched_at=None)  # type: ignore[arg-type]
+        assert len(world.store.rows) == 1
+        bill = world.bill()
+        outcomes.add((repr(session), bill.energy_wh, str(bill.total), repr(bill.rating)))
+    print(f"D08 store: 200 orders of one stream, {len(outcomes) - 1} divergences, seed 8")
+    assert len(outcomes) == 1
+
+
+def _stream(world: World, visit: object) -> list[Callable[[], Awaitable[object]]]:
+    begun = world.now
+
+    def telling(number: int, kind: EventKind, **more: object) -> Callable[[], Awaitable[object]]:
+        at = begun + timedelta(minutes=10 * number)
+        sample = Sample(at, Quantity.ENERGY_REGISTER, 1000 + 900 * number)
+        facts = {"at": at, "seq_no": number, "samples": (sample,), **more}
+        return lambda: world.tell(visit, "t", kind, **facts)  # type: ignore[arg-type]
+
+    return [
+        telling(0, EventKind.STARTED, evse=1, id_token="ROAM", register_wh=1000),
+        *(telling(number, EventKind.UPDATED) for number in range(1, 7)),
+        telling(7, EventKind.ENDED, register_wh=7300, reason="local"),
+    ]

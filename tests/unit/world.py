@@ -17,6 +17,7 @@ from cms.app.lanes import Lanes
 from cms.app.live import LiveState
 from cms.app.ports import Frame, JournalEntry, Restored, Visit
 from cms.app.remote import Remote
+from cms.app.settling import Settling
 from cms.app.stations import StationDesk, StationRules, Stations
 from cms.app.writes import (
     CommandRecord,
@@ -283,6 +284,15 @@ class World:
             now=lambda: self.ticks,
         )
         self.desk = StationDesk(self.stations, self.charging)
+        self.settling = Settling(
+            self.store,  # type: ignore[arg-type]
+            self.live,
+            self.catalogue,
+            self.lanes,
+            self.charging,
+            self.remote,
+            self.clock,
+        )
         self._frames = 0
 
     def clock(self) -> datetime:
@@ -301,8 +311,13 @@ class World:
         kept = await self.store.restore()
         other.catalogue.records.update((record.id, record) for record in kept.records)
         other.desk.restore(kept)
+        other.settling.restore(kept)
         await other.remote.give_up_unfinished(kept.unfinished_commands)
         return other
+
+    def bill(self) -> Cdr:
+        (bill,) = self.store.bills.values()
+        return bill
 
     def session(self, index: int = 0) -> Session:
         """The session that began as the *index*-th, as the store has it."""

@@ -1,0 +1,359 @@
+"""Stopped sessions become bills: one commit closes the session, makes the bill, tells its owner.
+
+A session is settled when its record is complete: start and end are here, nothing between them is
+missing. What is missing is asked for once the charger is there; after 24 hours, or once the charger
+says that nothing more is coming, the bill is made with the gap written on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from typing import Protocol
+
+from cms.app.catalogue import Catalogue
+from cms.app.charging import NOBODY, Charging, touch
+from cms.app.lanes import Lanes
+from cms.app.live import LiveState
+from cms.app.ports import Clock, Restored, Store
+from cms.app.writes import Audit, PutCdr, PutSession, PutWorkItem, Touch, Write
+from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
+from cms.domain.cdr import CdrPlace
+from cms.domain.commands import Answer, Outcome
+from cms.domain.folding import PLAUSIBLE_W, Folded, fold
+from cms.domain.ids import SessionId, StationId, TransactionId
+from cms.domain.session import Session, SessionStatus
+from cms.domain.settlement import Billed, Withheld, free_tariff, settle, withhold
+from cms.domain.tariff import Tariff
+from cms.domain.transaction import TransactionEvent
+
+_AT_ONCE = 64
+"""Sessions settled side by side, so that their commits share a group."""
+
+_LONG_RECORD = 200
+"""Events from which on folding and rating leave the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettlingRules:
+    """What the operator may choose.
+
+    Attributes:
+        give_up: how long a gap is waited for after the stop.
+        ask_again: pause between two questions to a charger about what is missing.
+        currency: of sessions at connectors without any tariff (their bill is 0).
+        believable: energy beyond so many times the connector's power is not believed.
+    """
+
+    give_up: timedelta = timedelta(hours=24)
+    ask_again: timedelta = timedelta(minutes=1)
+    currency: str = "INR"
+    believable: int = 3
+
+
+class Asking(Protocol):
+    """Asks a station about one of its transactions (``cms.app.remote.Remote``)."""
+
+    async def ask_transaction(self, station: StationId, transaction: TransactionId) -> Answer: ...
+
+
+class Settling:
+    def __init__(
+        self,
+        store: Store,
+        live: LiveState,
+        catalogue: Catalogue,
+        lanes: Lanes,
+        charging: Charging,
+        asking: Asking,
+        clock: Clock,
+        rules: SettlingRules = SettlingRules(),
+    ) -> None:
+        self._store = store
+        self._live = live
+        self._catalogue = catalogue
+        self._lanes = lanes
+        self._charging = charging
+        self._asking = asking
+        self._clock = clock
+        self._rules = rules
+        self._due: list[tuple[datetime, int, SessionId]] = []
+        self._count = 0
+        self._woken = asyncio.Event()
+        charging.on_stopped = self.wake
+
+    # -- when
+
+    def restore(self, kept: Restored) -> None:
+        """Line up what was stopped and not settled when the last process ended."""
+        for session in kept.open_sessions:
+            if not session.running:
+                self.wake(session)
+
+    def wake(self, session: Session) -> None:
+        """Line up a session that stopped, or that a late fact came for."""
+        self._later(session.id, session.settle_after or self._clock())
+
+    async def run(self) -> None:
+        """Settle whatever falls due, for ever."""
+        while True:
+            self._woken.clear()
+            await self.settle_due()
+            pause = self._pause()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def settle_due(self) -> int:
+        """Settle everything that is due now; return how many were tried.
+
+        Raises:
+            StoreDown: nothing can be made durable now; everything stays due.
+        """
+        tried = 0
+        while batch := self._take_due():
+            tried += len(batch)
+            results = await asyncio.gather(
+                *(self.settle(id) for id in batch), return_exceptions=True
+            )
+            failed = [
+                (id, result)
+                for id, result in zip(batch, results, strict=True)
+                if isinstance(result, BaseException)
+            ]
+            for id, _ in failed:
+                self._later(id, self._clock() + self._rules.ask_again)
+            for _, error in failed:
+                raise error
+        return tried
+
+    def _later(self, id: SessionId, at: datetime) -> None:
+        self._count += 1
+        heappush(self._due, (at, self._count, id))
+        self._woken.set()
+
+    def _take_due(self) -> Sequence[SessionId]:
+        now = self._clock()
+        batch: dict[SessionId, None] = {}
+        while self._due and self._due[0][0] <= now and len(batch) < _AT_ONCE:
+            batch[heappop(self._due)[2]] = None
+        return tuple(batch)
+
+    def _pause(self) -> float:
+        """Seconds until the next one is due; at most a second, since clocks are set."""
+        if not self._due:
+            return 1.0
+        return min(max((self._due[0][0] - self._clock()).total_seconds(), 0.01), 1.0)
+
+    # -- how
+
+    async def settle(self, id: SessionId, *, forced: str | None = None) -> bool:
+        """Settle one session if its record is complete. Returns whether it is settled now.
+
+        Args:
+            forced: who decided that an incomplete record is to be billed as it is.
+        """
+        session = self._live.session(id)
+        if session is None or session.status is not SessionStatus.STOPPED:
+            return False
+        events = await self._events(id)
+        told = await self._fold(session, events)
+        if not told.complete and forced is None and not await self._nothing_comes(session, told):
+            self._later(id, self._clock() + self._rules.ask_again)
+            return False
+        result = await self._result(session, told, len(events))
+        async with self._lanes(session.station):
+            if self._live.session(id) is not session:
+                self._later(id, self._clock())  # a fact came meanwhile: fold again
+                return False
+            await self._close(result, told, forced)
+        return True
+
+    async def resettle(self, session: Session, who: str) -> Billed | Withheld:
+        """Try again to bill a session that was withheld: a person has looked at it.
+
+        Raises:
+            UnitRefused: it has its bill already.
+        """
+        events = await self._events(session.id)
+        told = await self._fold(session, events)
+        result = await self._result(session, told, len(events))
+        async with self._lanes(session.station):
+            await self._close(result, told, who)
+        return result
+
+    async def _events(self, id: SessionId) -> Sequence[TransactionEvent]:
+        return [
+            entry.frame.event
+            for entry in await self._store.journal(id)
+            if entry.frame.event is not None and not entry.frame.quarantined
+        ]
+
+    async def _fold(self, session: Session, events: Sequence[TransactionEvent]) -> Folded:
+        most_w = self._most_w(session)
+        if len(events) < _LONG_RECORD:
+            return fold(events, most_w=most_w)
+        return await asyncio.to_thread(fold, events, most_w=most_w)
+
+    async def _result(self, session: Session, told: Folded, size: int) -> Billed | Withheld:
+        place = self._place(session)
+        if place is None:
+            return withhold(session, told, "nobody knows at which EVSE it was")
+        if told.started is None:
+            return withhold(session, told, "its start was never told")
+        tariff = await self._tariff(session)
+        if tariff is None:
+            return withhold(session, told, "the price that it started with is not kept")
+        now = self._clock()
+        if size < _LONG_RECORD:
+            return settle(session, told, tariff, place, now)
+        return await asyncio.to_thread(settle, session, told, tariff, place, now)
+
+    async def _tariff(self, session: Session) -> Tariff | None:
+        if session.tariff is None:
+            return free_tariff(self._rules.currency)
+        known = self._charging.tariff(session)
+        return known or await self._store.tariff_snapshot(session.tariff)
+
+    async def _nothing_comes(self, session: Session, told: Folded) -> bool:
+        """Whether what is missing will never come: the charger says so, or a day has passed."""
+        stopped = session.settle_after or session.received_at
+        if self._clock() - stopped >= self._rules.give_up:
+            return True
+        if session.transaction is None or told.started is None or not told.gaps:
+            return False
+        answer = await self._asking.ask_transaction(session.station, session.transaction)
+        if answer.outcome is not Outcome.ACCEPTED:
+            return False
+        ongoing = answer.detail.get("ongoing", "false")
+        return (ongoing, answer.detail.get("messages_waiting")) == ("false", "false")
+
+    # -- the one commit
+
+    async def _close(self, result: Billed | Withheld, told: Folded, by: str | None) -> None:
+        match result:
+            case Billed():
+                await self._bill(result, by)
+            case Withheld():
+                await self._withhold(result, told)
+
+    async def _bill(self, billed: Billed, by: str | None) -> None:
+        session, cdr = billed.session, billed.cdr
+        now = self._clock()
+        unit: list[Write] = [
+            PutSession(session),
+            PutCdr(cdr),
+            touch(session),
+            Touch("cdr", cdr.id, session.owner or NOBODY),
+        ]
+        if session.token is None and cdr.energy_wh:
+            unit.append(PutWorkItem(_unknown_token(billed, now)))
+        if billed.overshoot is not None:
+            unit.append(PutWorkItem(_overshot(billed, now)))
+        if by is not None:
+            subject = f"session:{session.id}"
+            unit.append(Audit(AuditEntry(now, by, "session.settled", subject)))
+        await self._commit(session, unit)
+
+    async def _withhold(self, withheld: Withheld, told: Folded) -> None:
+        session = withheld.session
+        item = WorkItem(
+            f"withheld-bill:{session.id}",
+            WorkType.INCOMPLETE_RECORD if told.started is None else WorkType.WITHHELD_BILL,
+            f"session:{session.id}",
+            self._clock(),
+            station=session.station,
+            location=session.location,
+            evidence={
+                "why": withheld.why,
+                "start_wh": told.start_wh,
+                "stop_wh": told.stop_wh,
+                "flags": [str(flag) for flag in session.flags],
+            },
+            actions=(WorkAction.RETRY, WorkAction.WRITE_OFF),
+        )
+        await self._commit(session, [PutSession(session), PutWorkItem(item), touch(session)])
+
+    async def _commit(self, session: Session, unit: Sequence[Write]) -> None:
+        done = await self._store.commit(unit)
+        self._charging.settled(session)
+        self._live.publish(done.touched)
+
+    # -- what the topology says
+
+    def _most_w(self, session: Session) -> int:
+        place = self._catalogue.place(session.ref)
+        if place is None:
+            return PLAUSIBLE_W
+        most = max(connector.power_w for connector in place.evse.connectors)
+        return most * self._rules.believable
+
+    def _place(self, session: Session) -> CdrPlace | None:
+        place = self._catalogue.place(session.ref)
+        if place is None:
+            return None
+        site, evse = place.location, place.evse
+        connector = evse.connector(session.connector or 1) or evse.connectors[0]
+        return CdrPlace(
+            site.id,
+            site.party,
+            site.address,
+            site.city,
+            site.country,
+            site.coordinates,
+            site.time_zone,
+            session.station,
+            session.evse,
+            evse.uid,
+            connector.number,
+            connector.standard,
+            connector.format,
+            connector.power_type,
+            evse.evse_id,
+            site.name,
+            site.postal_code,
+            site.state,
+        )
+
+
+def _unknown_token(billed: Billed, now: datetime) -> WorkItem:
+    session = billed.session
+    return WorkItem(
+        f"unknown-token:{session.id}",
+        WorkType.UNKNOWN_TOKEN,
+        f"session:{session.id}",
+        now,
+        station=session.station,
+        location=session.location,
+        evidence={
+            "id_token": session.id_token,
+            "energy_wh": billed.cdr.energy_wh,
+            "total": str(billed.cdr.total.gross),
+        },
+        actions=(WorkAction.ASSIGN, WorkAction.WRITE_OFF),
+    )
+
+
+def _overshot(billed: Billed, now: datetime) -> WorkItem:
+    session, beyond = billed.session, billed.overshoot
+    assert beyond is not None
+    return WorkItem(
+        f"overshoot:{session.id}",
+        WorkType.OVERSHOOT,
+        f"session:{session.id}",
+        now,
+        station=session.station,
+        location=session.location,
+        evidence={
+            "wh": beyond.wh,
+            "money": None if beyond.money is None else str(beyond.money),
+            "seconds": beyond.seconds,
+            "owner": session.owner,
+        },
+        actions=(WorkAction.WRITE_OFF, WorkAction.DISMISS),
+    )

@@ -1,0 +1,158 @@
+"""From a folded transaction to the one bill of its session. Pure: same facts, same bill.
+
+A bill is made of what the charger said, or not at all: what is not believable is withheld with the
+reason, never mended in silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from cms.domain.cdr import Cdr, CdrPlace
+from cms.domain.errors import InvalidValue
+from cms.domain.folding import Folded
+from cms.domain.ids import CdrId, TariffId
+from cms.domain.limits import Overshoot, overshoot
+from cms.domain.rating import Rating, rate
+from cms.domain.session import Session, SessionStatus
+from cms.domain.tariff import Dimension, Element, PriceComponent, Tariff
+from cms.domain.transaction import Flag
+from cms.domain.usage import Usage, usages_from_readings
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """A settled session with its bill.
+
+    Attributes:
+        overshoot: by how much it passed its limit; None if it kept it or had none.
+    """
+
+    session: Session
+    cdr: Cdr
+    overshoot: Overshoot | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A session of which no bill may be made, and why."""
+
+    session: Session
+    why: str
+
+
+def settle(
+    session: Session, told: Folded, tariff: Tariff, place: CdrPlace, now: datetime
+) -> Billed | Withheld:
+    """Make the bill of a stopped session, or say why there can be none.
+
+    Args:
+        told: all its events, folded.
+        tariff: as it was when the session started.
+        now: when the bill is made.
+    """
+    if told.withheld is not None or told.energy_wh is None:
+        return withhold(session, told, told.withheld or "its energy is not known")
+    try:
+        usages = usages_from_readings(told.readings, dark=told.dark)
+    except InvalidValue as error:
+        return withhold(session, told, str(error))
+    zone = ZoneInfo(place.time_zone)
+    rating = rate(tariff, () if _refused(session, told) else usages, zone)
+    done = replace(_as_told(session, told), status=SessionStatus.COMPLETED)
+    cdr = _bill(done, told, tariff, place, rating, usages, now)
+    beyond = _overshoot(done, told.energy_wh, rating)
+    if beyond is not None:
+        done = replace(done, flags=done.flagged(Flag.OVERSHOT))
+    return Billed(done, cdr, beyond)
+
+
+def withhold(session: Session, told: Folded, why: str) -> Withheld:
+    """Return the session without a bill, as far as it is known."""
+    return Withheld(replace(_as_told(session, told), status=SessionStatus.INVALID), why)
+
+
+def free_tariff(currency: str) -> Tariff:
+    """Return the price of a connector that has none: everything is free."""
+    nothing = PriceComponent(Dimension.ENERGY, Decimal(0))
+    return Tariff(TariffId("FREE"), currency, (Element((nothing,)),))
+
+
+def _as_told(session: Session, told: Folded) -> Session:
+    """Return *session* with what all events together say of it."""
+    flags = set(session.flags) | set(told.flags)
+    if told.started is not None and not told.gaps:
+        flags.discard(Flag.SEQ_GAP)
+    return replace(
+        session,
+        started_at=told.started_at or session.started_at,
+        ended_at=told.ended_at or session.ended_at,
+        start_wh=told.start_wh if told.start_wh is not None else session.start_wh,
+        stop_wh=told.stop_wh if told.stop_wh is not None else session.stop_wh,
+        last_wh=told.last_wh if told.last_wh is not None else session.last_wh,
+        last_at=told.last_at or session.last_at,
+        delivered_wh=session.delivered_wh if told.energy_wh is None else told.energy_wh,
+        stop_reason=told.reason or session.stop_reason,
+        power_w=None,
+        charging=False,
+        settle_after=None,
+        flags=tuple(flag for flag in Flag if flag in flags),
+    )
+
+
+def _refused(session: Session, told: Folded) -> bool:
+    """Whether nobody was let charge and nothing was taken: no fee is due for a refusal."""
+    return session.token is None and told.energy_wh == 0
+
+
+def _bill(
+    session: Session,
+    told: Folded,
+    tariff: Tariff,
+    place: CdrPlace,
+    rating: Rating,
+    usages: tuple[Usage, ...],
+    now: datetime,
+) -> Cdr:
+    started_at = told.started_at or usages[0].start if usages else session.started_at
+    ended_at = told.ended_at or session.ended_at or started_at
+    return Cdr(
+        CdrId(session.id),
+        session.id,
+        session.owner,
+        place,
+        session.token,
+        session.method,
+        started_at,
+        ended_at,
+        told.energy_wh or 0,
+        ended_at - started_at,
+        rating.parking_time,
+        rating,
+        (tariff,),
+        now,
+        rating.total,
+        reference=session.reference,
+        remark=_remark(told),
+    )
+
+
+def _remark(told: Folded) -> str | None:
+    """Say on the bill what its reader should know of the record."""
+    missing = [str(low) if low == high else f"{low}-{high}" for low, high in told.gaps]
+    words = []
+    if missing:
+        words.append(f"messages {', '.join(missing)} of the charger never arrived")
+    if told.dark:
+        words.append("the site had no power for a time, which is not billed")
+    return "; ".join(words) or None
+
+
+def _overshoot(session: Session, wh: int, rating: Rating) -> Overshoot | None:
+    if not session.limit.any or session.ended_at is None:
+        return None
+    seconds = int((session.ended_at - session.started_at).total_seconds())
+    return overshoot(session.limit, wh, rating.total.gross.amount, seconds)

@@ -1,0 +1,225 @@
+"""A stopped session becomes exactly one bill, or none with a reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from cms.app.writes import PutCdr, PutSession, Touch
+from cms.domain.audit import WorkType
+from cms.domain.commands import Answer, AskTransaction, Outcome
+from cms.domain.errors import StoreDown
+from cms.domain.session import Limit, SessionStatus
+from cms.domain.transaction import EventKind, Flag
+from tests.unit.world import CS1, EMS, World
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def _charged(world: World, token: str = "ROAM", wh: int = 8000, **more: object) -> None:
+    visit = await world.desk.connected(CS1, "", "1.6")
+    ack = await world.start(visit, token)
+    world.later(hours=1)
+    await world.stop(visit, ack.transaction, wh, **more)
+
+
+async def test_a_stopped_session_is_closed_and_billed_in_one_commit(world: World) -> None:
+    await _charged(world)
+    assert await world.settling.settle_due() == 1
+    bill, session = world.bill(), world.session()
+
+    assert session.status is SessionStatus.COMPLETED
+    assert bill.energy_wh == 7000 and bill.owner == EMS and bill.id == session.id
+    assert bill.total.gross.amount == Decimal("126.00")  # 7 kWh at 18.00, taxes within
+    unit = world.store.units[-1]
+    assert any(isinstance(write, PutCdr) for write in unit)
+    touches = [write for write in unit if isinstance(write, Touch)]
+    assert [(each.kind, each.owner) for each in touches] == [("session", EMS), ("cdr", EMS)]
+    assert world.live.session(session.id) is None
+
+
+async def test_nothing_is_billed_twice(world: World) -> None:
+    await _charged(world)
+    await world.settling.settle_due()
+    world.settling.wake(world.session())
+    await world.settling.settle_due()
+
+    assert len(world.store.bills) == 1
+
+
+async def test_what_was_stopped_before_a_crash_is_settled_after_it(world: World) -> None:
+    await _charged(world)
+    again = await world.restarted()
+    await again.settling.settle_due()
+
+    assert world.bill().energy_wh == 7000
+
+
+async def test_a_store_that_is_down_delays_the_bill_and_loses_nothing(world: World) -> None:
+    await _charged(world)
+    world.store.down = True
+    with pytest.raises(StoreDown):
+        await world.settling.settle_due()
+    world.store.down = False
+    world.later(minutes=2)
+    await world.settling.settle_due()
+
+    assert world.bill().energy_wh == 7000
+
+
+async def test_a_fact_that_comes_while_settling_is_in_the_bill(world: World) -> None:
+    await _charged(world)
+    journal = world.store.journal
+    session = world.session()
+
+    async def slow(id: object) -> object:
+        entries = await journal(id)  # type: ignore[arg-type]
+        world.store.journal = journal  # type: ignore[method-assign]
+        visit = await world.desk.connected(CS1, "", "1.6")
+        await world.samples(visit, session.transaction, 4000)
+        return entries
+
+    world.store.journal = slow  # type: ignore[assignment,method-assign]
+    await world.settling.settle_due()
+    await world.settling.settle_due()
+
+    assert len(world.store.frames) == 3 and world.bill().energy_wh == 7000
+
+
+@pytest.mark.parametrize("wh", [999 - 10, 0, 9_000_000])
+async def test_unbelievable_energy_is_withheld_before_a_person(world: World, wh: int) -> None:
+    await _charged(world, wh=wh)
+    await world.settling.settle_due()
+
+    assert world.store.bills == {}
+    assert world.session().status is SessionStatus.INVALID
+    (item,) = world.store.items.values()
+    assert item.type is WorkType.WITHHELD_BILL and item.evidence["why"]
+
+
+async def test_no_energy_costs_nothing(world: World) -> None:
+    await _charged(world, wh=1000)
+    await world.settling.settle_due()
+
+    assert world.bill().energy_wh == 0
+    assert world.bill().total.gross.amount == Decimal("0.00")
+
+
+async def test_a_connector_without_a_price_is_free(world: World) -> None:
+    world.catalogue.tariffs.clear()
+    await _charged(world)
+    await world.settling.settle_due()
+
+    assert world.bill().total.gross.amount == 0 and world.bill().energy_wh == 7000
+
+
+async def test_the_price_of_the_start_holds_whatever_changes_meanwhile(world: World) -> None:
+    visit = await world.desk.connected(CS1, "", "1.6")
+    ack = await world.start(visit)
+    (tariff,) = world.catalogue.tariffs.values()
+    world.catalogue.tariffs[tariff.id] = replace(tariff, taxes=())
+    world.later(hours=1)
+    await world.stop(visit, ack.transaction)
+    await world.settling.settle_due()
+
+    assert world.bill().tariffs == (tariff,)
+
+
+async def test_energy_of_an_unknown_token_is_billed_to_nobody_and_shown(world: World) -> None:
+    await _charged(world, "STRANGER")
+    await world.settling.settle_due()
+
+    assert world.bill().token is None
+    assert [each.type for each in world.store.items.values()] == [WorkType.UNKNOWN_TOKEN]
+
+
+async def test_an_overshoot_is_reported(world: World) -> None:
+    visit = await world.desk.connected(CS1, "", "1.6")
+    ack = await world.start(visit)
+    session = world.live.session(world.session().id)
+    assert session is not None
+    limited = replace(session, limit=Limit(energy_wh=6900, money=Decimal("125.00")))
+    await world.store.commit([PutSession(limited)])
+    world.live.put_session(limited)
+    world.later(hours=1)
+    await world.stop(visit, ack.transaction)
+    await world.settling.settle_due()
+
+    (item,) = world.store.items.values()
+    assert item.type is WorkType.OVERSHOOT
+    assert (item.evidence["wh"], item.evidence["money"]) == (100, "1.00")
+    assert Flag.OVERSHOT in world.session().flags
+
+
+# ---------------------------------------------------------------- incomplete records
+
+
+async def _with_a_gap(world: World) -> None:
+    visit = await world.desk.connected(CS1, "", "2.0.1")
+    begun = {"seq_no": 0, "evse": 1, "id_token": "ROAM", "register_wh": 1000}
+    await world.tell(visit, "t", EventKind.STARTED, **begun)
+    world.later(hours=1)
+    await world.tell(visit, "t", EventKind.ENDED, seq_no=3, register_wh=8000)
+
+
+async def test_a_gap_waits_while_the_charger_has_messages(world: World) -> None:
+    world.link.answer = Answer(Outcome.ACCEPTED, {"ongoing": "false", "messages_waiting": "true"})
+    await _with_a_gap(world)
+    await world.settling.settle_due()
+
+    assert world.store.bills == {} and world.session().status is SessionStatus.STOPPED
+    assert isinstance(world.link.sent[0], AskTransaction)
+
+
+async def test_a_gap_is_billed_and_named_once_the_charger_says_nothing_waits(world: World) -> None:
+    world.link.answer = Answer(Outcome.ACCEPTED, {"ongoing": "false", "messages_waiting": "false"})
+    await _with_a_gap(world)
+    await world.settling.settle_due()
+
+    assert world.bill().remark == "messages 1-2 of the charger never arrived"
+    assert Flag.SEQ_GAP in world.session().flags
+
+
+async def test_a_gap_of_a_charger_that_is_away_is_billed_after_a_day(world: World) -> None:
+    world.link.answer = Answer(Outcome.OFFLINE)
+    await _with_a_gap(world)
+    world.later(hours=23)
+    await world.settling.settle_due()
+    assert world.store.bills == {}
+    world.later(hours=2)
+    await world.settling.settle_due()
+
+    assert world.bill().energy_wh == 7000
+
+
+async def test_what_was_missing_and_came_completes_the_record_at_once(world: World) -> None:
+    world.link.answer = Answer(Outcome.OFFLINE)
+    await _with_a_gap(world)
+    await world.settling.settle_due()
+    visit = await world.desk.connected(CS1, "", "2.0.1")
+    for number in (1, 2):
+        await world.tell(visit, "t", EventKind.UPDATED, seq_no=number)
+    await world.settling.settle_due()
+
+    assert world.bill().remark is None
+    assert Flag.SEQ_GAP not in world.session().flags
+
+
+async def test_an_end_whose_start_never_comes_is_withheld_after_a_day(world: World) -> None:
+    visit = await world.desk.connected(CS1, "", "2.0.1")
+    await world.tell(visit, "t", EventKind.ENDED, seq_no=3, evse=1, register_wh=8000)
+    await world.settling.settle_due()
+    assert world.session().status is SessionStatus.STOPPED
+    world.later(hours=25)
+    await world.settling.settle_due()
+
+    assert world.session().status is SessionStatus.INVALID and world.store.bills == {}
+    assert [each.type for each in world.store.items.values()] == [WorkType.INCOMPLETE_RECORD]
