@@ -24,6 +24,7 @@ import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import DATA_OPCODES
 from websockets.http11 import Request as Upgrade
 from websockets.protocol import State
 
@@ -68,6 +69,10 @@ NO_REQUEST: Final = Upgrade("", Headers())
 """Stands for every handshake that is over; the library wants to see that there was one."""
 
 
+MAX_EARLY: Final = 16
+"""Messages that may wait until a visit is open."""
+
+
 class Doorkeeper(Protocol):
     """Counts sockets that are not admitted yet."""
 
@@ -102,6 +107,9 @@ class Socket(ServerConnection):
         self.last_byte = self.loop.time()
         self.address = ""
         self.admitted: Admitted | None = None
+        self._receiver: Callable[[bytes], None] | None = None
+        self._fragments: list[bytes] | None = None
+        self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
@@ -123,6 +131,40 @@ class Socket(ServerConnection):
     def data_received(self, data: bytes) -> None:
         self.last_byte = self.loop.time()
         super().data_received(data)
+
+    def process_event(self, event: Any) -> None:
+        """Hand a whole message over at once, without the library's queue and its wake-ups."""
+        if self.request is None or event.opcode not in DATA_OPCODES:
+            super().process_event(event)
+        elif event.fin and self._fragments is None:
+            self._deliver(bytes(event.data))
+        else:
+            self._gather(bytes(event.data), event.fin)
+
+    def _gather(self, data: bytes, last: bool) -> None:
+        """Join the fragments of one message; the protocol has checked their order and size."""
+        self._fragments = [*(self._fragments or ()), data]
+        if last:
+            message = b"".join(self._fragments)
+            self._fragments = None
+            self._deliver(message)
+
+    def _deliver(self, message: bytes) -> None:
+        if self._receiver is not None:
+            self._receiver(message)
+            return
+        self._early.append(message)
+        if len(self._early) == MAX_EARLY:
+            self.transport.pause_reading()
+
+    def deliver_to(self, receiver: Callable[[bytes], None]) -> None:
+        """From now on call *receiver* with each message, those that came early first."""
+        early, self._early = self._early, []
+        self._receiver = receiver
+        for message in early:
+            receiver(message)
+        if len(early) >= MAX_EARLY:
+            self.transport.resume_reading()
 
     @property
     def is_open(self) -> bool:
@@ -258,12 +300,13 @@ class StationConnection(Talk):
     __slots__ = (
         "_booting",
         "_closing",
+        "_ended_at_last",
         "_gate",
         "_hub",
         "_inbox",
+        "_paused",
         "_pinged_at",
         "_profile",
-        "_room",
         "_rpc",
         "_timer",
         "_worker",
@@ -276,7 +319,7 @@ class StationConnection(Talk):
         self.socket = socket
         self._profile = admitted.profile
         self._inbox: deque[Received] | None = None
-        self._room: asyncio.Event | None = None
+        self._paused = False
         self._worker: asyncio.Task[None] | None = None
         self._rpc: Rpc[tuple[Request, asyncio.Future[Answer]]] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -284,6 +327,7 @@ class StationConnection(Talk):
         self._gate = False
         self._booting = 0
         self._closing = False
+        self._ended_at_last = False
         if visit.registration is Registration.ACCEPTED:
             socket.limit_frames(hub.limits.max_frame)
 
@@ -292,26 +336,32 @@ class StationConnection(Talk):
     async def run(self) -> None:
         """Serve the station until its socket closes; what was read is served to the end."""
         self._hub.wheel.watch(self, self._hub.limits.ping_after_s)
-        receive = self.socket.recv
+        self.socket.deliver_to(self.receive)
         try:
-            while True:
-                data = await receive(decode=False)
-                if self._inbox is not None and len(self._inbox) >= self._hub.limits.max_inbound:
-                    await self._wait_for_room()
-                if not self._closing:
-                    self._received(data)
-        except ConnectionClosed:
-            pass
-        except Exception:
-            log.exception("connection.failed", station=self.visit.station)
-            self.close(INTERNAL, "internal error")
+            await self.socket.wait_closed()
         finally:
             await self._ended()
 
-    async def _wait_for_room(self) -> None:
-        self._room = asyncio.Event()
-        await self._room.wait()
-        self._room = None
+    def receive(self, data: bytes) -> None:
+        """Take in one message. Called by the socket; never raises, never waits."""
+        if self._closing:
+            return
+        try:
+            self._received(data)
+        except Exception:
+            log.exception("connection.failed", station=self.visit.station)
+            self.close(INTERNAL, "internal error")
+
+    def _pause(self) -> None:
+        """The inbox is full: read no more until it is empty, so that the station waits too."""
+        if not self._paused:
+            self._paused = True
+            self.socket.transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.socket.transport.resume_reading()
 
     def _received(self, data: bytes) -> None:
         hub = self._hub
@@ -365,6 +415,8 @@ class StationConnection(Talk):
         if self._worker is not None:
             assert self._inbox is not None
             self._inbox.append(received)
+            if len(self._inbox) >= self._hub.limits.max_inbound:
+                self._pause()
             return
         soon = self._serve(received)
         if soon is not None:
@@ -390,8 +442,6 @@ class StationConnection(Talk):
             await self._finish(received, soon)
             while self._inbox:
                 received = self._inbox.popleft()
-                if self._room is not None:
-                    self._room.set()
                 later = self._serve(received)
                 if later is not None:
                     await self._finish(received, later)
@@ -402,8 +452,7 @@ class StationConnection(Talk):
             self.close(INTERNAL, "internal error")
         finally:
             self._worker = self._inbox = None
-            if self._room is not None:
-                self._room.set()
+            self._resume()
 
     async def _finish(self, received: Received, soon: Awaitable[bytes | None]) -> None:
         waiting = self._hub.waiting
@@ -511,10 +560,10 @@ class StationConnection(Talk):
 
     def look(self, now: float) -> float | None:
         """See whether the station still lives; the wheel calls it."""
-        if self._closing or not self.socket.is_open:
-            return None
         limits = self._hub.limits
         silent = now - self.socket.last_byte
+        if self._closing or not self.socket.is_open:
+            return self._see_out(silent)
         if silent < limits.ping_after_s:
             return limits.ping_after_s - silent
         patience = self._patience()
@@ -525,6 +574,14 @@ class StationConnection(Talk):
             self._pinged_at = now
             self._hub.spawn(self._ping())
         return min(patience - silent, limits.ping_after_s)
+
+    def _see_out(self, silent: float) -> float | None:
+        """A closing handshake that the station does not finish ends all the same."""
+        if self._ended_at_last:
+            return None
+        if silent >= self._hub.limits.close_s:
+            self.socket.transport.abort()
+        return self._hub.limits.close_s
 
     def _patience(self) -> float:
         """Seconds of silence that end it; longer for a station that answers no pings."""
@@ -591,7 +648,7 @@ class StationConnection(Talk):
         self._hub.store_down()
 
     async def _ended(self) -> None:
-        self._closing = True
+        self._closing = self._ended_at_last = True
         self.fail_calls("connection lost")
         if self._worker is not None:
             await asyncio.wait([self._worker])

@@ -38,6 +38,9 @@ log = structlog.get_logger()
 
 BOOT: Final = "BootNotification"
 
+EXTENSION: Final = b'"customData"'
+"""Where makers may put fields of their own, which the typed request does not hold."""
+
 
 class Talk:
     """What is known of the station at the other end of one socket.
@@ -67,10 +70,21 @@ class Received:
         id: raw JSON of the message id.
         raw: the frame as it came.
         payload: what to decode: part of ``raw``, or of what was made readable.
+        request: the typed request where the payload needed no repair.
         damaged: part of the message was unusable and has been left out or guessed.
     """
 
-    __slots__ = ("action", "damaged", "id", "notes", "payload", "raw", "received_at", "talk")
+    __slots__ = (
+        "action",
+        "damaged",
+        "id",
+        "notes",
+        "payload",
+        "raw",
+        "received_at",
+        "request",
+        "talk",
+    )
 
     def __init__(
         self,
@@ -89,6 +103,7 @@ class Received:
         self.raw = raw
         self.received_at = received_at
         self.notes = notes
+        self.request: Struct | None = None
         self.damaged = False
 
     def note(self, notes: Notes) -> None:
@@ -103,14 +118,23 @@ class Received:
             without: fields that change when a charger repeats the message.
             extra: what else tells messages of equal content apart.
         """
-        content: Payload | bytes
+        station = self.talk.visit.station
+        return content_key(station, self.action, self._content(without), extra)
+
+    def _content(self, without: tuple[str, ...]) -> Payload | Struct | bytes:
+        """Return the parsed payload: what its strict type holds, where that is all of it."""
+        request = self.request
+        if request is not None and EXTENSION not in self.raw:
+            if not without:
+                return request
+            return msgspec.structs.replace(request, **dict.fromkeys(without, msgspec.UNSET))
         try:
             content = decode_object(self.payload)
-            for name in without:
-                content.pop(name, None)
         except MalformedFrame:
-            content = bytes(self.payload)
-        return content_key(self.talk.visit.station, self.action, content, extra)
+            return bytes(self.payload)
+        for name in without:
+            content.pop(name, None)
+        return content
 
     def frame(self, key: bytes | None = None) -> Frame:
         """Return the message as journal and case file keep it. Call it after all readings."""
@@ -232,7 +256,7 @@ class Dispatcher:
         if self._side.gated and call.action != BOOT and not is_registered(call.talk):
             return self._not_registered(call, route)
         try:
-            request = route.decode(call.payload)
+            request = call.request = route.decode(call.payload)
         except UNDECODABLE as error:
             request = self._repaired(call, route)
             if request is None:

@@ -299,15 +299,17 @@ def call(id: str, action: str, payload: msgspec.Struct | Payload) -> bytes:
 KEY_BYTES: Final = 20
 
 
-def content_key(station: str, action: str, content: Payload | bytes, extra: str = "") -> bytes:
+def content_key(
+    station: str, action: str, content: Payload | msgspec.Struct | bytes, extra: str = ""
+) -> bytes:
     """Return the key by which a repetition of a message is known, unique over all stations.
 
     Two messages have one key exactly if station, action and content are equal. Keys of objects
     are sorted; the message id is not part of the content.
 
     Args:
-        content: the parsed payload before any repair, without fields that change on repetition;
-            or bytes, of a message that nobody could parse.
+        content: the parsed payload before any repair, without fields that change on repetition,
+            as plain values or typed; or bytes, of a message that nobody could parse.
         extra: what else distinguishes messages of equal content (the boot count, where the
             station's clock is unset).
     """
