@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import orjson
+import uvloop
 
 from simulators.habits import PERSONALITIES, STEADY, Backoff, OrphanStop, Personality
 from simulators.lean_socket import LeanSocket, connect
@@ -763,7 +764,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     ledger = Ledger(options.ledger)
     try:
-        fleet = asyncio.run(run(plan_from(options), ledger, options.timeout))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            fleet = runner.run(run(plan_from(options), ledger, options.timeout))
     except TimeoutError as late:
         print(f"not drained: {late}", file=sys.stderr)
         return 1

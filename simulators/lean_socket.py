@@ -12,7 +12,7 @@ import asyncio
 import base64
 import os
 import ssl
-from typing import Protocol
+from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 ZERO_MASK = b"\x00\x00\x00\x00"
@@ -96,9 +96,9 @@ class LeanSocket(asyncio.Protocol):
     # -- asyncio.Protocol ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        # uvloop's transports are no subclass of asyncio's, so isinstance would lie here.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(self._request)
         self._listener.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

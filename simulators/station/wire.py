@@ -22,6 +22,9 @@ from websockets.exceptions import ConnectionClosed
 
 from simulators.station.quirks import Make
 
+TRANSACTIONAL = frozenset(
+    {"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"}
+)
 Handlers = dict[str, Callable[..., Any]]
 
 
@@ -47,6 +50,7 @@ class Tap:
         calls: every CALL of the backend that arrived, as (action, payload).
         mute_on: actions of the backend that are never answered.
         lose_answers: so many of the next CALLRESULTs vanish on their way to the charger.
+        lose_transaction_answers: the same, but of answers to transaction messages only.
         invalid_answers: what the backend answered and the schema forbids, as text.
     """
 
@@ -54,7 +58,9 @@ class Tap:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     mute_on: set[str] = field(default_factory=set)
     lose_answers: int = 0
+    lose_transaction_answers: int = 0
     invalid_answers: list[str] = field(default_factory=list)
+    _transactional: set[str] = field(default_factory=set)
 
     def swallows(self, frame: list[Any]) -> bool:
         """Note an incoming frame; True if the charger shall not see it."""
@@ -64,7 +70,17 @@ class Tap:
         if frame[0] == 3 and self.lose_answers:
             self.lose_answers -= 1
             return True
+        if frame[0] == 3 and self.lose_transaction_answers and frame[1] in self._transactional:
+            self.lose_transaction_answers -= 1
+            return True
         return False
+
+    def sent(self, text: str) -> None:
+        """Note an outgoing frame."""
+        self.frames.append((">", text))
+        frame = text.split('"', 4)
+        if len(frame) == 5 and frame[3] in TRANSACTIONAL:
+            self._transactional.add(frame[1])
 
 
 def _parsed(text: str) -> list[Any] | None:
@@ -90,7 +106,7 @@ class _Socket:
 
     async def send(self, text: str) -> None:
         text = self._make.frame(text)
-        self._tap.frames.append((">", text))
+        self._tap.sent(text)
         await self._socket.send(text)
 
     async def recv(self) -> str:
