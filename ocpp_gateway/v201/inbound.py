@@ -76,12 +76,21 @@ VERDICTS: Final[dict[Verdict, wire.AuthorizationStatusEnum]] = {
 
 MAX_TOKEN: Final = 36
 
+NAMELESS: Final = "the event names no transaction"
+
 NOTHING: Final = wire.HeartbeatRequest()
 """The empty object ``{}``, the answer of every Action that answers nothing."""
 
 NO_RESULT: Final = wire.TransactionEventResponse()
 
 UNPAIRED: Final = (Note("Q-194", "connector 0 of an EVSE, or a connector of EVSE 0; not used"),)
+NO_PLACE: Final = (Note("Q-132", "a number that no EVSE or connector has; not used"),)
+
+MAX_PLACE: Final = 9_999
+"""Highest number of an EVSE or connector that is believed."""
+
+MAX_NUMBER: Final = 2**31 - 1
+"""Highest sequence, reservation or remote start number: the schema's integers are 32 bits wide."""
 
 Clock = Callable[[], datetime]
 
@@ -210,6 +219,9 @@ class Inbound:
     # ------------------------------------------------------------ status, tokens
 
     def _status(self, call: Received, request: wire.StatusNotificationRequest) -> Soon[Struct]:
+        if not (0 <= request.evseId <= MAX_PLACE and 0 <= request.connectorId <= MAX_PLACE):
+            call.note(NO_PLACE)
+            return NOTHING
         if (request.evseId == 0) != (request.connectorId == 0):
             call.note(UNPAIRED)
             return NOTHING
@@ -241,7 +253,10 @@ class Inbound:
     ) -> Awaitable[Struct]:
         at, notes = call.talk.adapter.readings.time(request.timestamp, call.received_at)
         call.note(notes)
-        about, evse = request.transactionInfo, request.evse
+        about = request.transactionInfo
+        if not about.transactionId:
+            return nameless(self._events.keep(call.frame(call.key(("offline",))), NAMELESS))
+        evse, connector = place(request.evse)
         kind = KINDS[request.eventType]
         token = self._token(call, request.idToken)
         samples = () if request.meterValue is UNSET else self._samples(call, request.meterValue, at)
@@ -251,15 +266,15 @@ class Inbound:
             occurred_at=at or call.received_at,
             received_at=call.received_at,
             content=key,
-            seq_no=request.seqNo,
-            evse=None if evse is UNSET or evse.id <= 0 else evse.id,
-            connector=None if evse is UNSET else evse.connectorId or None,
+            seq_no=within(request.seqNo, MAX_NUMBER) or 0,
+            evse=evse,
+            connector=connector,
             id_token=token,
             samples=samples,
             charging=None if about.chargingState is UNSET else CHARGING[about.chargingState],
             reason=reason(kind, about),
-            remote_start=None if about.remoteStartId is UNSET else about.remoteStartId,
-            reservation=request.reservationId or None,
+            remote_start=within(about.remoteStartId, MAX_NUMBER),
+            reservation=within(request.reservationId, MAX_NUMBER) or None,
             offline=request.offline is True,
             flags=flags(call, at),
         )
@@ -276,19 +291,18 @@ class Inbound:
 
     def _meter_values(self, call: Received, request: wire.MeterValuesRequest) -> Awaitable[Struct]:
         samples = self._samples(call, request.meterValue, None)
+        evse = within(request.evseId, MAX_PLACE) or 0
         key = call.key()
         event = TransactionEvent(
             kind=EventKind.UPDATED,
             occurred_at=samples[0].at if samples else call.received_at,
             received_at=call.received_at,
             content=key,
-            evse=request.evseId if request.evseId > 0 else None,
+            evse=evse or None,
             samples=samples,
             flags=(Flag.DAMAGED,) if call.damaged else (),
         )
-        return nothing_after(
-            self._events.meter_values(call.frame(key), request.evseId, None, event)
-        )
+        return nothing_after(self._events.meter_values(call.frame(key), evse, None, event))
 
     def _samples(
         self, call: Received, values: Iterable[wire.MeterValue], otherwise: datetime | None
@@ -400,6 +414,23 @@ async def answered(durable: Awaitable[Ack], token_presented: bool) -> Struct:
     if not token_presented or ack.verdict is None:
         return NO_RESULT
     return wire.TransactionEventResponse(idTokenInfo=wire.IdTokenInfo(status=VERDICTS[ack.verdict]))
+
+
+async def nameless(durable: Awaitable[Ack]) -> Struct:
+    await durable
+    return NO_RESULT
+
+
+def within(number: int | UnsetType, highest: int) -> int | None:
+    """Return *number* if it is one from 0 to *highest*; else None: nobody means another one."""
+    return number if number is not UNSET and 0 <= number <= highest else None
+
+
+def place(evse: wire.EVSE | UnsetType) -> tuple[int | None, int | None]:
+    """Return the numbers of EVSE and connector, each None where it is not told."""
+    if evse is UNSET:
+        return None, None
+    return within(evse.id, MAX_PLACE) or None, within(evse.connectorId, MAX_PLACE) or None
 
 
 def reason(kind: EventKind, about: wire.Transaction) -> str | None:
