@@ -25,7 +25,6 @@ from typing import Any
 
 import structlog
 
-from cms.app.administration import plain
 from cms.app.catalogue import Catalogue
 from cms.app.ports import Clock, Store
 from cms.app.writes import Audit, PutCursor, PutPartner, PutWorkItem, Write
@@ -33,6 +32,7 @@ from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
 from cms.domain.errors import Conflict, NotFound
 from cms.domain.ids import PartnerId
 from cms.domain.partner import Partner, PartnerState
+from cms.domain.plain import to_plain
 from ocpi_cpo.answers import PartnerAnswer
 from ocpi_cpo.auth import Access, Caller, digest, mint_token
 from ocpi_cpo.config import OcpiConfig
@@ -219,6 +219,30 @@ class Registration:
                 by,
                 "partner.resumed",
             )
+
+    async def resync(self, partner: PartnerId, by: str) -> None:
+        """Forget what was told of locations and tariffs, so that all of it is told again."""
+        own, before = self._known(partner)
+        if not before.registered:
+            raise Conflict(f"{partner} is not registered")
+        again = replace(before, generation=before.generation + 1)
+        cursors = [PutCursor(partner, stream, 0) for stream in FROM_ZERO]
+        await self._save(again, own, by, "partner.resynchronised", *cursors)
+
+    async def look_again(self, connection: Connection) -> bool:
+        """Read the partner's endpoints again. True if they have changed (and are kept)."""
+        if connection.versions_url is None or connection.outbound is None:
+            return False
+        try:
+            found = await self._look(connection, connection.versions_url, connection.outbound)
+        except OcpiError as error:
+            log.warning("partner.unreadable", partner=connection.partner, why=error.message)
+            return False
+        current = self._connections.get(connection.partner)
+        if current is None or not current.connected or set(found) == set(current.endpoints):
+            return False
+        await self._connections.save(replace(current, endpoints=found))
+        return True
 
     # -- the partner's requests
 
@@ -422,8 +446,8 @@ class Registration:
             by,
             what,
             f"partner:{partner.id}",
-            None if before is None else plain(before),
-            plain(partner),
+            None if before is None else to_plain(before),
+            to_plain(partner),
         )
         self._catalogue.partners[partner.id] = partner
         try:

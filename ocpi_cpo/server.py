@@ -124,13 +124,11 @@ class Server:
         config: OcpiConfig,
         clock: Clock,
         first_use: Callable[[Connection, InboundToken], None],
-        healthy: Callable[[], bool],
     ) -> None:
         self._connections = connections
         self._config = config
         self._clock = clock
         self._first_use = first_use
-        self._healthy = healthy
         self._routes: list[Route] = []
 
     def add(self, *routes: Route) -> None:

@@ -1,0 +1,555 @@
+"""Brings one object to one partner: which request, with which body, and what the answer means.
+
+Bodies are rendered from the current state at the moment of sending. Every request is kept with its
+answer for the case file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+import structlog
+
+from cms.app.ports import Change, Clock, DatedCdr, Store
+from cms.app.writes import Delivery, KeepExchange, PutDelivery, PutWorkItem, Write
+from cms.domain.audit import WorkAction, WorkItem, WorkType
+from cms.domain.ids import CdrId, EvseRef, LocationId, PartnerId, SessionId, TariffId
+from ocpi_cpo.answers import Kind, PartnerAnswer
+from ocpi_cpo.connections import Connection
+from ocpi_cpo.pages import Network
+from ocpi_cpo.partner_api import PartnerApi, exchange
+from ocpi_cpo.render import Renderer
+from ocpi_cpo.versions.dialect import Dialect
+from ocpi_cpo.versions.v221.topology import EvseView
+from ocpi_cpo.wire import Json, dumps, join, stamp
+
+log = structlog.get_logger()
+
+Refetch = Callable[[Connection], Awaitable[bool]]
+"""Looks the partner's endpoints up again; True if they have changed."""
+
+MODULE_OF = {
+    "tariff": "tariffs",
+    "location": "locations",
+    "evse": "locations",
+    "session": "sessions",
+    "cdr": "cdrs",
+}
+
+
+class Result(Enum):
+    DONE = "done"  # the partner has it
+    NOTHING = "nothing"  # there is nothing to tell (any more)
+    AGAIN = "again"  # the partner could not take it now
+    PARK = "park"  # it will not take this
+    STOP = "stop"  # it does not accept our credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How one attempt ended.
+
+    Attributes:
+        why: for operators.
+        moved: the endpoints were found elsewhere: try again at once.
+    """
+
+    result: Result
+    why: str = ""
+    retry_after: float | None = None
+    moved: bool = False
+
+
+NOTHING = Told(Result.NOTHING)
+DONE = Told(Result.DONE)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is known to have reached the partner; lost with the process, rebuilt from deliveries."""
+
+    deliveries: dict[tuple[str, str], Delivery | None] = field(default_factory=dict)
+    told: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A site as it is about to be sent."""
+
+    party: PartnerId
+    body: Json
+    statuses: dict[tuple[str, str], Any]
+
+
+class Courier:
+    """Serves one partner.
+
+    Attributes:
+        ambiguous: bills of which a first POST left open whether it was taken.
+    """
+
+    def __init__(
+        self,
+        partner: PartnerId,
+        store: Store,
+        network: Network,
+        render: Renderer,
+        api: PartnerApi,
+        dialect: Dialect,
+        clock: Clock,
+        refetch: Refetch,
+    ) -> None:
+        self._partner = partner
+        self._store = store
+        self._network = network
+        self._render = render
+        self._api = api
+        self._dialect = dialect
+        self._clock = clock
+        self._refetch = refetch
+        self._memory = _Memory()
+        self.ambiguous = 0
+        self.without_location = 0
+
+    def forget(self) -> None:
+        """A new registration: what was told under the old one counts no more."""
+        self._memory = _Memory()
+
+    async def tell(self, connection: Connection, change: Change) -> Told:
+        """Bring *change* to the partner, unless it knows it."""
+        match change.kind:
+            case "tariff":
+                return await self._tariff(connection, change)
+            case "location":
+                return await self._location(connection, LocationId(change.key))
+            case "evse":
+                return await self._evse(connection, EvseRef.parse(change.key))
+            case "session":
+                return await self._session(connection, SessionId(change.key))
+            case "cdr":
+                return await self._cdr(connection, CdrId(change.key))
+            case _:
+                raise ValueError(f"partners are not told of a {change.kind}")
+
+    # -- tariffs
+
+    async def _tariff(self, connection: Connection, change: Change) -> Told:
+        id = TariffId(change.key)
+        own = self._network.catalogue.tariffs.get(id)
+        if own is not None and self._render.tariff_visible(id, self._partner):
+            return await self._put_tariff(connection, id)
+        known = await self._delivery("tariff", id)
+        if known is None or known.place is None:
+            return NOTHING
+        url = self._url(connection, "tariffs", known.place.split(" ", 1)[-1], id)
+        answer = await self._send(connection, "DELETE", url, None, "tariff", id)
+        if answer.ok or answer.kind is Kind.MISSING:
+            await self._keep_delivery("tariff", id, "delivered", place=None)
+            return DONE
+        return self._judged(answer)
+
+    async def _put_tariff(self, connection: Connection, id: TariffId) -> Told:
+        own = self._network.catalogue.tariffs[id]
+        party = self._render.tariff_party(own)
+        url, body = self._url(connection, "tariffs", party, id), self._render.tariff(own)
+        told = await self._put(connection, url, body, "tariff", id, sender=party)
+        if told.result is Result.DONE:
+            place = f"{connection.generation} {party}"
+            await self._keep_delivery("tariff", id, "delivered", place=place)
+        return told
+
+    async def _tariffs_first(self, connection: Connection, body: Json) -> Told:
+        """Push the tariffs that a location shows and the partner does not know."""
+        if connection.endpoint("tariffs", "RECEIVER") is None:
+            return DONE
+        for id in _tariff_ids(body):
+            known = await self._delivery("tariff", id)
+            place = (known.place if known is not None else None) or ""
+            if not place.startswith(f"{connection.generation} "):
+                told = await self._put_tariff(connection, id)
+                if told.result in (Result.AGAIN, Result.STOP):
+                    return told
+        return DONE
+
+    # -- locations
+
+    async def _location(self, connection: Connection, id: LocationId) -> Told:
+        """PUT a site if more of it changed than what a PATCH of an EVSE tells."""
+        known = await self._delivery("location", id)
+        if id not in self._network.catalogue.locations:
+            return NOTHING
+        body = self._site(id).body
+        if known is not None and known.place == _fingerprint(connection, body):
+            return NOTHING
+        return await self._put_location(connection, id)
+
+    async def _put_location(self, connection: Connection, id: LocationId) -> Told:
+        told = await self._tariffs_first(connection, self._site(id).body)
+        if told.result is not Result.DONE:
+            return told
+        shown = self._site(id)
+        url = self._url(connection, "locations", shown.party, id)
+        told = await self._put(connection, url, shown.body, "location", id, sender=shown.party)
+        if told.result is Result.DONE:
+            self._memory.told.update(shown.statuses)
+            place = _fingerprint(connection, shown.body)
+            await self._keep_delivery("location", id, "delivered", place=place)
+        return told
+
+    def _site(self, id: LocationId) -> _Shown:
+        """Render a site, with the statuses that stand in the very same body."""
+        site = self._network.catalogue.locations[id]
+        return _Shown(
+            site.party,
+            self._network.body(site, self._network.group(self._partner)),
+            {("evse", str(v.evse.ref)): _status(v) for v in self._network.views(site, None)},
+        )
+
+    async def _evse(self, connection: Connection, ref: EvseRef) -> Told:
+        """PATCH a status; the whole site where the partner does not know it."""
+        place = self._network.visible(ref)
+        if place is None:
+            return NOTHING
+        site = place.location
+        known = await self._delivery("location", site.id)
+        generation = (known.place if known is not None else None) or ""
+        if not generation.startswith(f"{connection.generation} "):
+            return await self._put_location(connection, site.id)
+        view = self._network.view(place, self._partner)
+        if self._memory.told.get(("evse", str(ref))) == _status(view):
+            return NOTHING
+        url = self._url(connection, "locations", site.party, site.id, view.evse.uid)
+        status = _status(view)
+        answer = await self._send(
+            connection,
+            "PATCH",
+            url,
+            self._dialect.evse_status(view),
+            "evse",
+            str(ref),
+            sender=site.party,
+        )
+        if answer.ok:
+            self._memory.told["evse", str(ref)] = status
+            return DONE
+        if answer.kind in (Kind.MISSING, Kind.REFUSED) and answer.code is not None:
+            return await self._repair(connection, site.id, url, str(ref), answer)
+        return self._judged(answer)
+
+    async def _repair(
+        self, connection: Connection, id: LocationId, url: str, ref: str, refused: PartnerAnswer
+    ) -> Told:
+        """A PATCH failed: see whether the partner has the object; if not, PUT the whole site."""
+        there = await self._send(connection, "GET", url, None, "evse", ref)
+        if there.kind is not Kind.MISSING and there.kind is not Kind.REFUSED:
+            return self._judged(refused if there.ok else there)
+        return await self._put_location(connection, id)
+
+    # -- sessions
+
+    async def _session(self, connection: Connection, id: SessionId) -> Told:
+        dated = await self._store.session(id)
+        if dated is None or dated.session.owner != self._partner:
+            return NOTHING
+        if self._memory.told.get(("session", id)) == dated.last_updated:
+            return NOTHING
+        body = await self._render.session(dated)
+        if body is None:
+            return Told(Result.PARK, "it cannot be shown: its token or its EVSE is not known")
+        party = PartnerId(f"{body['country_code']}*{body['party_id']}")
+        url = self._url(connection, "sessions", party, id)
+        told = await self._put(connection, url, body, "session", id, sender=party, session=id)
+        if told.result is Result.DONE:
+            self._memory.told["session", id] = dated.last_updated
+            if len(self._memory.told) > 100_000:
+                self._memory.told.clear()
+        return told
+
+    # -- bills
+
+    async def session_of(self, id: CdrId) -> SessionId | None:
+        """Return the session that a bill is for."""
+        dated = await self._store.cdr(id)
+        return dated.cdr.session if dated is not None else None
+
+    async def _cdr(self, connection: Connection, id: CdrId) -> Told:
+        dated = await self._store.cdr(id)
+        if dated is None or dated.cdr.owner != self._partner:
+            return NOTHING
+        before = await self._store.delivery(self._partner, "cdr", id)
+        if before is not None and before.state == "delivered":
+            return NOTHING
+        if before is not None and before.place is not None:
+            told = await self._there(connection, dated, before)
+            if told is not None:
+                return told
+        body = self._render.cdr(dated)
+        if body is None:
+            return Told(Result.PARK, "it cannot be shown: no partner's token pays it")
+        return await self._post_cdr(connection, dated, before, body)
+
+    async def _post_cdr(
+        self, connection: Connection, dated: DatedCdr, before: Delivery | None, body: Json
+    ) -> Told:
+        """POST a bill; that we are about to is durable first, so that a crash leaves a trace.
+
+        A bill that may have been taken is POSTed again with the same id until an answer decides.
+        """
+        cdr = dated.cdr
+        doubt = before is not None and _in_doubt(before)
+        attempts = (before.attempts if before is not None else 0) + 1
+        await self._keep_delivery("cdr", cdr.id, "retrying", attempts=attempts)
+        url = self._url(connection, "cdrs")
+        answer = await self._send(
+            connection,
+            "POST",
+            url,
+            body,
+            "cdr",
+            cdr.id,
+            sender=cdr.place.party,
+            session=cdr.session,
+            fresh=True,
+        )
+        if answer.ok or answer.kind is Kind.EXISTS:
+            return await self._delivered(connection, cdr.id, url, answer, attempts, doubt)
+        if answer.kind is Kind.UNCLEAR:
+            self.ambiguous += 1
+            await self._keep_delivery(
+                "cdr", cdr.id, "ambiguous", attempts=attempts, error=answer.text
+            )
+            return self._judged(answer)
+        if doubt and answer.kind is Kind.REFUSED:
+            why = f"a POST before left it open whether it was taken; now: {answer.text}"
+            return Told(Result.PARK, why)
+        state = "ambiguous" if doubt else "retrying"
+        await self._keep_delivery("cdr", cdr.id, state, attempts=attempts, error=answer.text)
+        return await self._moved(connection, answer)
+
+    async def _delivered(
+        self,
+        connection: Connection,
+        id: CdrId,
+        url: str,
+        answer: PartnerAnswer,
+        attempts: int,
+        doubt: bool,
+    ) -> Told:
+        place, error = _place(answer, url, connection), None
+        if place is None:
+            self.without_location += 1
+            error = "the partner did not say where it keeps this bill"
+        if answer.kind is Kind.EXISTS:
+            error = f"the partner has it already: {answer.text}"
+        if doubt:
+            error = f"an earlier POST had no clear answer; {error or 'this one was taken'}"
+        await self._keep_delivery(
+            "cdr", id, "delivered", attempts=attempts, place=place, error=error
+        )
+        return DONE
+
+    async def _there(
+        self, connection: Connection, dated: DatedCdr, before: Delivery
+    ) -> Told | None:
+        """Look whether the partner has a bill, where it said that it keeps it."""
+        assert before.place is not None
+        id = dated.cdr.id
+        answer = await self._send(
+            connection, "GET", before.place, None, "cdr", id, session=dated.cdr.session
+        )
+        if answer.ok and isinstance(answer.data, dict) and answer.data.get("id") == id:
+            await self._keep_delivery(
+                "cdr", id, "delivered", attempts=before.attempts, place=before.place
+            )
+            return DONE
+        return self._judged(answer) if answer.again else None
+
+    # -- parking
+
+    async def park(self, change: Change, why: str, retry_at: datetime | None, tries: int) -> None:
+        """Put an object aside, with a work item."""
+        item = WorkItem(
+            f"parked-delivery:{self._partner}:{change.kind}:{change.key}",
+            WorkType.PARKED_DELIVERY,
+            f"{change.kind}:{change.key}",
+            self._clock(),
+            evidence={"partner": self._partner, "answer": why, "attempts": tries},
+            actions=(WorkAction.RETRY, WorkAction.DISMISS),
+        )
+        log.warning("push.parked", partner=self._partner, object=item.subject, why=why)
+        before = await self._delivery(change.kind, change.key)
+        row = Delivery(
+            self._partner,
+            change.kind,
+            change.key,
+            "parked",
+            change.seq,
+            self._clock(),
+            attempts=tries,
+            place=before.place if before is not None else None,
+            error=why,
+            retry_at=retry_at,
+        )
+        self._remember(change.kind, change.key, row)
+        await self._store.commit([PutDelivery(row), PutWorkItem(item)])
+
+    async def unpark(self, change: Change) -> None:
+        """What was parked got through: close its work item."""
+        before = await self._delivery(change.kind, change.key)
+        id = f"parked-delivery:{self._partner}:{change.kind}:{change.key}"
+        item = await self._store.work_item(id)
+        writes: list[Write] = []
+        if item is not None and item.closed_at is None:
+            writes.append(
+                PutWorkItem(
+                    replace(
+                        item,
+                        closed_at=self._clock(),
+                        closed_by="system",
+                        note="the partner has taken it",
+                    )
+                )
+            )
+        if before is not None and before.state == "parked":
+            row = replace(before, state="delivered", at=self._clock(), retry_at=None)
+            self._remember(change.kind, change.key, row)
+            writes.append(PutDelivery(row))
+        if writes:
+            await self._store.commit(writes)
+
+    # -- inside
+
+    def _url(self, connection: Connection, module: str, party: str = "", *ids: str) -> str:
+        base = connection.endpoint(module, "RECEIVER")
+        assert base is not None, "a module that the partner does not take is not pushed"
+        return join(base, *party.split("*"), *ids) if party else base
+
+    async def _put(
+        self,
+        connection: Connection,
+        url: str,
+        body: Json,
+        kind: str,
+        key: str,
+        *,
+        sender: PartnerId | None = None,
+        session: SessionId | None = None,
+    ) -> Told:
+        answer = await self._send(
+            connection, "PUT", url, body, kind, key, sender=sender, session=session
+        )
+        return DONE if answer.ok else await self._moved(connection, answer)
+
+    async def _moved(self, connection: Connection, answer: PartnerAnswer) -> Told:
+        """404 on a PUT or POST: perhaps the partner's endpoints are elsewhere by now."""
+        if answer.kind is Kind.MISSING and await self._refetch(connection):
+            return Told(Result.AGAIN, answer.text, moved=True)
+        return self._judged(answer)
+
+    def _judged(self, answer: PartnerAnswer) -> Told:
+        if answer.kind is Kind.UNAUTHORISED:
+            return Told(Result.STOP, answer.text)
+        if answer.again:
+            return Told(Result.AGAIN, answer.text, answer.retry_after)
+        return Told(Result.PARK, answer.text)
+
+    async def _send(
+        self,
+        connection: Connection,
+        method: str,
+        url: str,
+        body: Json | None,
+        kind: str,
+        key: str,
+        *,
+        sender: PartnerId | None = None,
+        session: SessionId | None = None,
+        fresh: bool = False,
+    ) -> PartnerAnswer:
+        at, raw = self._clock(), b"" if body is None else dumps(body)
+        answer = await self._api.call(
+            connection, method, url, raw or None, sender=sender, fresh=fresh
+        )
+        kept = exchange(
+            connection, method, url, raw, answer, at=at, kind=kind, key=key, session=session
+        )
+        await self._store.commit([KeepExchange(kept)])
+        return answer
+
+    async def _delivery(self, kind: str, key: str) -> Delivery | None:
+        if (kind, key) in self._memory.deliveries:
+            return self._memory.deliveries[kind, key]
+        found = await self._store.delivery(self._partner, kind, key)
+        self._remember(kind, key, found)
+        return found
+
+    def _remember(self, kind: str, key: str, row: Delivery | None) -> None:
+        if kind in ("tariff", "location"):
+            self._memory.deliveries[kind, key] = row
+
+    async def _keep_delivery(
+        self,
+        kind: str,
+        key: str,
+        state: str,
+        *,
+        attempts: int = 0,
+        place: str | None = None,
+        error: str | None = None,
+    ) -> None:
+        row = Delivery(self._partner, kind, key, state, 0, self._clock(), attempts, place, error)
+        await self._store.commit([PutDelivery(row)])
+        self._remember(kind, key, row)
+
+
+def _in_doubt(before: Delivery) -> bool:
+    """Whether the partner may have a bill: an unclear answer, or a crash before any answer."""
+    return before.state == "ambiguous" or (before.state == "retrying" and before.error is None)
+
+
+def _status(view: EvseView) -> tuple[str, str]:
+    return str(view.state.status), stamp(view.last_updated)
+
+
+def _tariff_ids(body: Json) -> list[TariffId]:
+    return list(
+        dict.fromkeys(
+            TariffId(id)
+            for evse in body.get("evses") or ()
+            for plug in evse["connectors"]
+            for id in plug.get("tariff_ids") or ()
+        )
+    )
+
+
+def _fingerprint(connection: Connection, body: Json) -> str:
+    """Return what identifies a site's content, without what a PATCH of an EVSE tells."""
+    evses = [
+        {
+            **{name: each for name, each in evse.items() if name not in ("status", "last_updated")},
+            "connectors": [_without_date(plug) for plug in evse["connectors"]],
+        }
+        for evse in body.get("evses") or ()
+    ]
+    content = _without_date(body)
+    digest = sha256(dumps({**content, "evses": evses})).hexdigest()
+    return f"{connection.generation} {digest}"
+
+
+def _without_date(body: Json) -> Json:
+    return {name: value for name, value in body.items() if name != "last_updated"}
+
+
+def _place(answer: PartnerAnswer, url: str, connection: Connection) -> str | None:
+    """Return where the partner keeps a bill: absolute, and on a host of its own."""
+    found = str(answer.headers.get("Location", ""))
+    if not found or len(found) > 1000:
+        return None
+    if found.startswith("/"):
+        found = "/".join(url.split("/", 3)[:3]) + found
+    return found if found.startswith("http") and connection.same_host(found) else None

@@ -1,0 +1,348 @@
+"""One partner's line: reads the feed, keeps the order, paces itself, parks what will not go.
+
+A slow or dead partner costs its own worker and nobody else. The cursor of each stream is the last
+``seq`` with nothing open at or below it, so a crash repeats at most what was in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from time import monotonic
+
+import structlog
+
+from cms.app.live import LiveState
+from cms.app.ports import Change, Clock, Store
+from cms.app.writes import PutCursor
+from cms.domain.errors import StoreDown
+from cms.domain.ids import CdrId, PartnerId
+from ocpi_cpo.config import OcpiConfig
+from ocpi_cpo.connections import Connection
+from ocpi_cpo.push.courier import Courier, Result, Told
+from ocpi_cpo.push.pace import Pace, pause
+from ocpi_cpo.push.stream import PARK_AFTER, Item, Stream
+
+log = structlog.get_logger()
+
+BATCH = 100
+LOW_WATER = 50
+_STORE_PAUSE_SECONDS = 1.0
+_PARKED_LOOK_SECONDS = 30.0
+
+Refused = Callable[[Connection, str], Awaitable[None]]
+
+
+class Worker:
+    """Pushes to one partner until it is told to stop.
+
+    Args:
+        connection: reads the current one; None once the partner is gone.
+        location_of: the site of an EVSE's key, so that no two requests of one site overlap.
+        refused: called when the partner does not accept our credentials; the worker then ends.
+    """
+
+    def __init__(
+        self,
+        partner: PartnerId,
+        store: Store,
+        live: LiveState,
+        courier: Courier,
+        config: OcpiConfig,
+        clock: Clock,
+        connection: Callable[[], Connection | None],
+        location_of: Callable[[str], str],
+        refused: Refused,
+    ) -> None:
+        self.partner = partner
+        self._store = store
+        self._live = live
+        self._courier = courier
+        self._config = config
+        self._clock = clock
+        self._connection = connection
+        self._refused = refused
+        self._pace = Pace(config.in_flight, config.backoff_cap.total_seconds())
+        self._tariffs = Stream("tariffs", ("tariff",), lambda c: c.key)
+        self._locations = Stream(
+            "locations",
+            ("location", "evse"),
+            lambda c: location_of(c.key) if c.kind == "evse" else c.key,
+        )
+        self._sessions = Stream("sessions", ("session",), lambda c: c.key)
+        self._cdrs = Stream("cdrs", ("cdr",), lambda c: c.key)
+        self._streams = (self._tariffs, self._locations, self._sessions, self._cdrs)
+        self._session_of: dict[str, str | None] = {}
+        self._covered = 0
+        self._passes = 0
+        self._tasks: dict[asyncio.Task[Told], tuple[Stream, Item, float]] = {}
+        self._stopped: str | None = None
+        self._nudged = asyncio.Event()
+        self._parked: set[tuple[str, str]] = set()
+        self._parked_looked = float("-inf")
+        self._retry_all = False
+
+    # -- from outside
+
+    def heard(self) -> None:
+        """The partner called us, so it lives."""
+        if self._pace.failures:
+            self._pace.heard(monotonic())
+            self._nudged.set()
+
+    def retry(self) -> None:
+        """An operator wants what is parked tried now."""
+        self._retry_all = True
+        self._parked_looked = float("-inf")
+        self._nudged.set()
+
+    def health(self) -> dict[str, object]:
+        """Return what an operator wants to know of this line."""
+        return {
+            "waiting": {each.name: len(each.waiting) for each in self._streams},
+            "in_flight": len(self._tasks),
+            "failures": self._pace.failures,
+            "pause_seconds": round(self._pace.waits(monotonic()) or 0.0, 1),
+            "ambiguous_bills": self._courier.ambiguous,
+            "bills_without_location": self._courier.without_location,
+        }
+
+    # -- the loop
+
+    async def run(self) -> None:
+        """Push until the partner is gone or refuses us."""
+        await self._begin()
+        try:
+            while self._stopped is None and self._active() is not None:
+                await self._round()
+        finally:
+            await self._end()
+
+    async def _begin(self) -> None:
+        cursors = await self._store.cursors(self.partner)
+        for stream in self._streams:
+            stream.start(cursors.get(stream.name, 0))
+        self._stopped = None
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        connection = self._connection()
+        if self._stopped is not None and connection is not None and connection.connected:
+            await self._refused(connection, self._stopped)
+
+    async def _round(self) -> None:
+        """Look for news, send what may leave, wait for whatever comes first."""
+        woken = asyncio.ensure_future(self._live.changed())  # before reading, or one is missed
+        nudged = asyncio.ensure_future(self._nudged.wait())
+        try:
+            await asyncio.sleep(0)  # both wait from here on
+            await self._look()
+            self._launch()
+            await asyncio.wait(
+                {woken, nudged, *self._tasks},
+                timeout=self._patience(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        except StoreDown:
+            await asyncio.sleep(_STORE_PAUSE_SECONDS)
+        finally:
+            woken.cancel()
+            nudged.cancel()
+        self._nudged.clear()
+        await self._land()
+
+    def _active(self) -> Connection | None:
+        connection = self._connection()
+        return connection if connection is not None and connection.connected else None
+
+    def _patience(self) -> float:
+        now = monotonic()
+        waits = [self._config.poll.total_seconds(), self._pace.waits(now)]
+        waits += [stream.due_in(now) for stream in self._streams]
+        return max(0.0, min(each for each in waits if each is not None))
+
+    # -- reading
+
+    async def _look(self) -> None:
+        """Top up every stream. Bills are read before sessions: see ``_covered``."""
+        await self._fetch(self._tariffs)
+        await self._fetch(self._locations)
+        await self._fetch(self._cdrs)
+        bills_to = self._cdrs.fetched_to
+        await self._fetch(self._sessions)
+        self._covered = self._sessions.fetched_to
+        if self._sessions.exhausted:
+            self._covered = max(self._covered, bills_to)
+        await self._look_at_parked()
+
+    async def _fetch(self, stream: Stream) -> None:
+        if not self._taken(stream):
+            return
+        if not stream.hungry(LOW_WATER):
+            stream.exhausted = False
+            return
+        changes = await self._store.changes(self.partner, stream.kinds, stream.fetched_to, BATCH)
+        if stream is self._cdrs:
+            for change in changes:
+                self._session_of[change.key] = await self._courier.session_of(CdrId(change.key))
+        stream.feed(changes, BATCH)
+        await self._advance(stream)
+
+    def _taken(self, stream: Stream) -> bool:
+        """Whether the partner takes this module; what it does not take it may pull."""
+        connection = self._connection()
+        return connection is not None and connection.endpoint(stream.name, "RECEIVER") is not None
+
+    async def _look_at_parked(self) -> None:
+        """Queue what was parked and is due again."""
+        if monotonic() - self._parked_looked < _PARKED_LOOK_SECONDS:
+            return
+        everything, self._retry_all = self._retry_all, False
+        self._parked_looked = monotonic()
+        rows = await self._store.deliveries(self.partner, "parked")
+        self._parked = {(row.kind, row.key) for row in rows}
+        for row in rows:
+            due = row.retry_at is not None and row.retry_at <= self._clock()
+            if (due or everything) and row.kind in _STREAM_OF:
+                await self._again(row.kind, row.key)
+
+    async def _again(self, kind: str, key: str) -> None:
+        stream = next(each for each in self._streams if each.name == _STREAM_OF[kind])
+        if kind == "cdr":
+            self._session_of[key] = await self._courier.session_of(CdrId(key))
+        change = Change(0, kind, key, None, self._clock(), deleted=False)
+        stream.again(Item(change, stream.object_of(change), feed=False))
+
+    # -- sending
+
+    def _launch(self) -> None:
+        now = monotonic()
+        connection = self._active()
+        while connection is not None:
+            room = self._pace.room(now, len(self._tasks))
+            suspect = self._pace.lone_suspect()
+            if not room and (suspect is None or self._tasks):
+                return
+            found = self._next(now, None if room else suspect)
+            if found is None:
+                return
+            stream, item = found
+            stream.launch(item)
+            task = asyncio.create_task(self._courier.tell(connection, item.change))
+            self._tasks[task] = (stream, item, now)
+
+    def _next(self, now: float, but: str | None) -> tuple[Stream, Item] | None:
+        """Return what may leave next, and is not about the object *but*."""
+        for stream in self._streams:
+            if self._taken(stream):
+                bills = stream is self._cdrs
+
+                def ready(item: Item, bills: bool = bills) -> bool:
+                    return item.object != but and (not bills or self._bill_ready(item))
+
+                if (item := stream.next(now, ready)) is not None:
+                    return stream, item
+        return None
+
+    def _bill_ready(self, item: Item) -> bool:
+        """Whether a bill's session is delivered or parked (or is not pushed at all)."""
+        if not self._taken(self._sessions):
+            return True
+        if item.change.seq > self._covered:
+            return False
+        session = self._session_of.get(item.change.key)
+        return session is None or not self._sessions.open(session)
+
+    # -- landing
+
+    async def _land(self) -> None:
+        for task in [each for each in self._tasks if each.done()]:
+            stream, item, began = self._tasks.pop(task)
+            try:
+                told = task.result()
+            except StoreDown:
+                told = Told(Result.NOTHING)
+                stream.back(item)
+                await asyncio.sleep(_STORE_PAUSE_SECONDS)
+                continue
+            except Exception as error:
+                log.error("push.failed", partner=self.partner, exc_info=error)
+                told = Told(Result.PARK, f"our mistake: {type(error).__name__}")
+            await self._landed(stream, item, told, began)
+
+    async def _landed(self, stream: Stream, item: Item, told: Told, began: float) -> None:
+        match told.result:
+            case Result.DONE | Result.NOTHING:
+                if told.result is Result.DONE:
+                    self._passes += 1
+                    self._pace.passed()
+                stream.land(item)
+                await self._unpark(item)
+            case Result.AGAIN:
+                await self._failed(stream, item, told, began)
+            case Result.PARK:
+                self._pace.passed()
+                await self._park(stream, item, told.why, None)
+            case Result.STOP:
+                stream.back(item)
+                self._stopped = told.why
+        await self._advance(stream)
+
+    async def _failed(self, stream: Stream, item: Item, told: Told, began: float) -> None:
+        now = monotonic()
+        item.attempts += 1
+        if item.attempts == 1 or self._passes > item.passes_seen:
+            item.strikes += 1
+        item.passes_seen = self._passes
+        if told.moved and item.attempts == 1:
+            stream.back(item)
+            return
+        self._pace.failed(now, began, item.object, told.retry_after)
+        if item.strikes >= PARK_AFTER:
+            await self._park(stream, item, told.why, self._config.parked_retry)
+            return
+        item.not_before = now + pause(item.attempts, self._config.backoff_cap.total_seconds())
+        stream.back(item)
+        log.info(
+            "push.later",
+            partner=self.partner,
+            kind=item.change.kind,
+            key=item.change.key,
+            attempts=item.attempts,
+            why=told.why,
+        )
+
+    async def _park(self, stream: Stream, item: Item, why: str, retry: timedelta | None) -> None:
+        """Put *item* aside; the cursor moves on over it.
+
+        A change of the same thing that came meanwhile is tried on its own.
+        """
+        at = None if retry is None else self._clock() + retry
+        await self._courier.park(item.change, why, at, item.attempts + 1)
+        self._parked.add((item.change.kind, item.change.key))
+        stream.land(item)
+
+    async def _unpark(self, item: Item) -> None:
+        key = (item.change.kind, item.change.key)
+        if key in self._parked:
+            await self._courier.unpark(item.change)
+            self._parked.discard(key)
+
+    async def _advance(self, stream: Stream) -> None:
+        settled = stream.settled()
+        if settled > stream.cursor:
+            stream.cursor = settled
+            await self._store.commit([PutCursor(self.partner, stream.name, settled)])
+
+
+_STREAM_OF = {
+    "tariff": "tariffs",
+    "location": "locations",
+    "evse": "locations",
+    "session": "sessions",
+    "cdr": "cdrs",
+}

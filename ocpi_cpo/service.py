@@ -1,0 +1,341 @@
+"""The OCPI edge as one thing: what bootstrap mounts, runs and hands to the core."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.abc import AbstractResolver
+
+from cms.app.administration import Administration
+from cms.app.catalogue import Catalogue
+from cms.app.live import LiveState
+from cms.app.ports import Clock, Store, TokenAuthority
+from cms.app.remote import Remote
+from cms.app.supervision import Supervisor, supervised
+from cms.app.writes import CommandRecord
+from cms.domain.ids import EvseRef, PartnerId
+from cms.domain.partner import Partner
+from ocpi_cpo.authority import Authority
+from ocpi_cpo.client import GuardedClient
+from ocpi_cpo.config import OcpiConfig
+from ocpi_cpo.connections import Connection, Connections, InboundToken
+from ocpi_cpo.errors import OcpiError
+from ocpi_cpo.modules.commands import Commands
+from ocpi_cpo.modules.credentials import Credentials
+from ocpi_cpo.modules.lists import Lists
+from ocpi_cpo.modules.locations import Locations
+from ocpi_cpo.modules.tokens import Forget, Puller, Tokens
+from ocpi_cpo.modules.versions import Versions
+from ocpi_cpo.pages import Network, Pages
+from ocpi_cpo.partner_api import PartnerApi
+from ocpi_cpo.push.courier import Courier
+from ocpi_cpo.push.worker import Worker
+from ocpi_cpo.registration import Registration
+from ocpi_cpo.render import Renderer, RunningPrice, no_price
+from ocpi_cpo.server import Server
+from ocpi_cpo.versions.v221.dialect import V221
+
+log = structlog.get_logger()
+
+
+def _no_secret(secret: str) -> None:
+    """Register nothing: for tests that log nowhere."""
+
+
+def _nothing_to_forget(partner: PartnerId, uid: str) -> None:
+    """Forget nothing: nobody remembers answers."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """One partner's worker with what it was made for."""
+
+    worker: Worker
+    courier: Courier
+    generation: int
+    running: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class OcpiService:
+    """Partners' edge. ``authority`` and ``app`` work at once; ``run`` does the background work.
+
+    Args:
+        remote: where commands go; None until ``connect_remote`` (it is built after us, since the
+            core needs our ``authority`` first).
+        running_price: what an open session costs so far.
+        secret: told of every token that must never stand in a log.
+        forget: told of each token that a partner changed (``Authoriser.forget``).
+        resolver: for tests; the system's by default.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        live: LiveState,
+        catalogue: Catalogue,
+        administration: Administration,
+        clock: Clock,
+        config: OcpiConfig,
+        *,
+        remote: Remote | None = None,
+        running_price: RunningPrice = no_price,
+        secret: Callable[[str], None] = _no_secret,
+        forget: Forget = _nothing_to_forget,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._store = store
+        self._live = live
+        self._catalogue = catalogue
+        self._clock = clock
+        self._config = config
+        self._dialect = V221()
+        self._supervisor: Supervisor | None = None
+        self._waiting: list[tuple[str, Coroutine[Any, Any, Any]]] = []
+        self._lines: dict[PartnerId, _Line] = {}
+        self._forget = forget
+        self.connections = Connections(store, clock, secret)
+        self.connections.listen(self._changed)
+        self._client = GuardedClient(config.request_timeout.total_seconds(), resolver)
+        self._api = PartnerApi(self._client, config)
+        party = PartnerId(config.parties[0].id)
+        self._network = Network(catalogue, live, self._dialect)
+        self.pages = Pages(self._network)
+        self._render = Renderer(store, catalogue, live, self._dialect, party, running_price)
+        self.registration = Registration(
+            store,
+            catalogue,
+            self.connections,
+            self._api,
+            config,
+            clock,
+            self._dialect,
+            self._errand,
+        )
+        self._puller = Puller(
+            catalogue, administration, self.connections, self._api, self._dialect, self._forgotten
+        )
+        self._authority = Authority(
+            store,
+            catalogue,
+            self.connections,
+            self._api,
+            config,
+            self._dialect,
+            clock,
+            self._errand,
+        )
+        self._commands: Commands | None = None
+        self._server = self._built(administration)
+        if remote is not None:
+            self.connect_remote(remote)
+
+    def _built(self, administration: Administration) -> Server:
+        version = self._dialect.version
+        server = Server(self.connections, self._config, self._clock, self._used)
+        tokens = Tokens(
+            self._catalogue, administration, self._dialect, self._clock, self._forgotten
+        )
+        server.add(*Versions(self._config, self._dialect).routes())
+        server.add(*Credentials(self.registration, version).routes())
+        server.add(*Locations(self.pages, self._config, version).routes())
+        server.add(*Lists(self._store, self._render, self._config, version).routes())
+        server.add(*tokens.routes())
+        return server
+
+    def connect_remote(self, remote: Remote) -> None:
+        """Let partners' commands reach stations."""
+        self._commands = Commands(
+            self._store,
+            self._live,
+            self._network,
+            remote,
+            self.connections,
+            self._api,
+            self._config,
+            self._clock,
+            self._errand,
+        )
+        self._server.add(*self._commands.routes())
+
+    @property
+    def authority(self) -> TokenAuthority:
+        """Asks partners in real time; for the core."""
+        return self._authority
+
+    def app(self) -> web.Application:
+        """Return the part to mount at ``/ocpi`` (``add_subapp``)."""
+        return self._server.app()
+
+    # -- background
+
+    async def load(self) -> None:
+        """Take up the connections from the store. Call it before serving."""
+        await self.connections.load()
+
+    async def run(self, leftovers: Sequence[CommandRecord] = ()) -> None:
+        """Push, pull and tell, until cancelled.
+
+        Args:
+            leftovers: commands that ended as TIMEOUT because of a restart (``Remote``): their
+                partners hear it, once.
+        """
+        try:
+            async with supervised() as supervisor:
+                self._supervisor = supervisor
+                waiting, self._waiting = self._waiting, []
+                for name, work in waiting:
+                    supervisor.errand(name, work)
+                for connection in self.connections:
+                    self._changed(connection)
+                    if connection.connected:
+                        self._errand("pull tokens", self.pull_tokens(connection.partner, False))
+                if self._commands is not None:
+                    await self._commands.tell_leftovers(leftovers)
+                supervisor.every(
+                    self._config.pull_tokens_every.total_seconds(),
+                    "pull tokens",
+                    self._pull_from_all,
+                )
+                await asyncio.Event().wait()
+        finally:
+            self._supervisor = None
+            self._lines.clear()
+            await self._client.close()
+
+    def _errand(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        if self._supervisor is not None:
+            self._supervisor.errand(name, work)
+        else:
+            self._waiting.append((name, work))
+
+    def _changed(self, connection: Connection) -> None:
+        """Have a worker for each connected partner, a fresh one for a new registration."""
+        if self._supervisor is None or not connection.connected:
+            return
+        line = self._lines.get(connection.partner)
+        if line is not None and line.running and line.generation == connection.generation:
+            return
+        self._lines[connection.partner] = fresh = self._line(connection, line)
+        fresh.running = True
+        self._supervisor.keep(f"push {connection.partner}", lambda: self._push(fresh, line))
+        if line is None or line.generation != connection.generation:
+            self._errand("pull tokens", self.pull_tokens(connection.partner, True))
+
+    async def _push(self, line: _Line, before: _Line | None) -> None:
+        if before is not None and before.running:
+            await before.ended.wait()
+        await line.worker.run()
+        line.running = False
+        line.ended.set()
+
+    def _line(self, connection: Connection, before: _Line | None) -> _Line:
+        partner, generation = connection.partner, connection.generation
+
+        def current() -> Connection | None:
+            found = self.connections.get(partner)
+            return found if found is not None and found.generation == generation else None
+
+        courier = Courier(
+            partner,
+            self._store,
+            self._network,
+            self._render,
+            self._api,
+            self._dialect,
+            self._clock,
+            self.registration.look_again,
+        )
+        worker = Worker(
+            partner,
+            self._store,
+            self._live,
+            courier,
+            self._config,
+            self._clock,
+            current,
+            self._site_of,
+            self.registration.refused,
+        )
+        return _Line(worker, courier, generation)
+
+    def _site_of(self, evse: str) -> str:
+        place = self._catalogue.place(EvseRef.parse(evse))
+        return place.location.id if place is not None else evse
+
+    def _used(self, connection: Connection, token: InboundToken) -> None:
+        """A partner called with *token*: it lives, and a new token's first use ends the old."""
+        line = self._lines.get(connection.partner)
+        if line is not None:
+            line.worker.heard()
+        newer = self.connections.newest_used(connection.partner, token)
+        if newer is not None:
+            self._errand("retire tokens", self.connections.save(newer))
+
+    def _forgotten(self, partner: PartnerId, uid: str) -> None:
+        self._forget(partner, uid)
+
+    async def _pull_from_all(self) -> None:
+        for connection in self.connections:
+            if connection.connected:
+                await self.pull_tokens(connection.partner, True)
+
+    # -- admin verbs
+
+    async def invite(self, partner: Partner, by: str, raw_token: bool = False) -> str:
+        """Add a partner and return token A for it, shown this once. See ``Registration``."""
+        return await self.registration.invite(partner, by, raw_token)
+
+    async def register(
+        self, partner: PartnerId, versions_url: str, token_a: str, by: str
+    ) -> Connection:
+        """Register at a partner with the token A that it gave us."""
+        return await self.registration.register(partner, versions_url, token_a, by)
+
+    async def renew(self, partner: PartnerId, by: str) -> Connection:
+        """Renew the tokens of both directions."""
+        return await self.registration.update(partner, by)
+
+    async def unregister(self, partner: PartnerId, by: str) -> None:
+        """End the connection and tell the partner."""
+        await self.registration.unregister(partner, by)
+
+    async def resume(self, partner: PartnerId, by: str) -> None:
+        """Go on with a partner that refused our credentials."""
+        await self.registration.resume(partner, by)
+
+    async def pull_tokens(self, partner: PartnerId, whole: bool = True) -> int:
+        """Read the partner's token list; what goes wrong is logged, and 0 returned."""
+        try:
+            return await self._puller.pull(partner, whole)
+        except OcpiError as error:
+            log.warning("tokens.not_pulled", partner=partner, why=error.message)
+            return 0
+
+    async def resync(self, partner: PartnerId, by: str) -> None:
+        """Push locations and tariffs from the beginning again."""
+        await self.registration.resync(partner, by)
+
+    def retry(self, partner: PartnerId) -> None:
+        """Try everything that is parked for *partner* again, now."""
+        if (line := self._lines.get(partner)) is not None:
+            line.worker.retry()
+
+    def health(self, partner: PartnerId) -> dict[str, object]:
+        """Return the state of the link, for operators. Nothing secret is in it."""
+        connection, line = self.connections.get(partner), self._lines.get(partner)
+        if connection is None:
+            return {"state": "unknown"}
+        at = connection.registered_at
+        return {
+            "state": str(connection.state),
+            "registered_at": at.isoformat() if at is not None else None,
+            "version": connection.version,
+            "endpoints": [f"{each.module} {each.role}" for each in connection.endpoints],
+            "push": line.worker.health() if line is not None and line.running else None,
+        }
