@@ -385,14 +385,18 @@ class Administration:
             by.who,
             f"{kind}.{what}",
             f"{kind}:{key}",
-            None if before is None else to_plain(before),
-            None if after is None else to_plain(after),
+            _shown_in_audit(before),
+            _shown_in_audit(after),
             by.reason,
         )
 
     async def _commit(self, writes: Sequence[Write], entry: AuditEntry) -> None:
         done = await self._store.commit([*writes, Audit(entry)])
         self._live.publish(done.touched)
+
+
+def _shown_in_audit(value: object | None) -> object | None:
+    return value if value is None or isinstance(value, dict) else to_plain(value)
 
 
 def _key_digest(salt: bytes, secret: str) -> bytes:

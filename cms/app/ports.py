@@ -30,7 +30,7 @@ from cms.app.writes import (
     Touched,
     Unit,
 )
-from cms.domain.audit import AuditEntry, WorkItem
+from cms.domain.audit import AuditEntry, WorkAction, WorkItem
 from cms.domain.cdr import Cdr
 from cms.domain.commands import Answer, Command
 from cms.domain.ids import (
@@ -300,14 +300,51 @@ class PartnerHealth:
     parked: int = 0
 
 
+class WorkDesk(Protocol):
+    """What operators do about work items."""
+
+    async def items(self, open_only: bool, page: Page) -> Sequence[WorkItem]: ...
+    async def act(
+        self,
+        id: str,
+        action: WorkAction,
+        who: str,
+        *,
+        note: str | None = None,
+        target: str | None = None,
+    ) -> WorkItem:
+        """Do *action* about a work item and return it closed.
+
+        Args:
+            target: for ``JOIN`` the session's id, for ``ASSIGN`` ``partner:uid`` or ``own:uid``.
+
+        Raises:
+            NotFound: no such item, or no such target.
+            Conflict: the item is closed, or the action is none of its own.
+        """
+
+
 class PartnerDesk(Protocol):
     """What operators do about partners' connections."""
 
-    async def invite(self, partner: PartnerId, name: str, who: str) -> Invitation:
-        """Add a partner that will register with us."""
+    async def invite(
+        self, partner: PartnerId, name: str, who: str, *, private: bool = False
+    ) -> Invitation:
+        """Add a partner that will register with us.
+
+        Args:
+            private: its URLs may lead to private addresses.
+        """
 
     async def register(
-        self, partner: PartnerId, name: str, url: str, token: str, who: str
+        self,
+        partner: PartnerId,
+        name: str,
+        url: str,
+        token: str,
+        who: str,
+        *,
+        private: bool = False,
     ) -> Partner:
         """Register with a partner at its URL, with the token it handed us.
 

@@ -133,7 +133,7 @@ def _tariff(row: Row) -> dict[str, Any]:
         dict(zip(("name", "percent"), tax.split(":"), strict=False))
         for tax in row.get("taxes", "").split()
     ]
-    rest = {name: row[name] for name in ("id", "currency", "basis") if name in row}
+    rest: dict[str, Any] = {name: row[name] for name in ("id", "currency", "basis") if name in row}
     return {**rest, "taxes": taxes, "elements": [{"components": components}]}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -25,12 +25,13 @@ from cms.app.ports import (
     SessionQuery,
     StationLog,
     Store,
+    WorkDesk,
 )
 from cms.app.remote import Asker, Refusal, Remote, StartWish, explain
 from cms.app.sums import SumQuery, Sums
-from cms.app.work import WorkDesk
 from cms.app.writes import CommandRecord
 from cms.dashboard import views
+from cms.dashboard.access import Access
 from cms.dashboard.routing import Call, Route, Text, dumps
 from cms.domain.audit import WorkAction
 from cms.domain.commands import ResetKind, Wanted
@@ -44,9 +45,6 @@ from cms.intake.base import Intake
 from cms.intake.tariffs import RuleIn, TariffIn
 from cms.intake.tokens import TokenIn
 from cms.intake.topology import ChargerIn, LocationIn
-
-Errand = Callable[[str, Any], None]
-"""Runs a coroutine in the background, supervised: ``errand(name, coroutine)``."""
 
 
 class Paged(Intake):
@@ -172,7 +170,7 @@ class Desk:
     partners: PartnerDesk
     log: StationLog
     party: PartnerId
-    errand: Errand
+    access: Access
 
 
 class Api:
@@ -392,6 +390,7 @@ class Api:
                 status=201,
             ),
             Route("DELETE", "/keys/{id}", admin, "Revoke an API key", self.revoke_key),
+            Route("POST", "/page-link", read, "Draw a one-time link to the page", self.page_link),
             Route(
                 "GET",
                 "/work-items",
@@ -723,9 +722,13 @@ class Api:
             raise InvalidValue("url", "give url and token together, or neither")
         id, who = PartnerId(given.id), call.caller.who
         if given.url is None or given.token is None:
-            invitation = await self._desk.partners.invite(id, given.name, who)
+            invitation = await self._desk.partners.invite(
+                id, given.name, who, private=given.allow_private_addresses
+            )
             return {"id": id, "url": invitation.url, "token": invitation.token}
-        await self._desk.partners.register(id, given.name, given.url, given.token, who)
+        await self._desk.partners.register(
+            id, given.name, given.url, given.token, who, private=given.allow_private_addresses
+        )
         return self._partner(id)
 
     async def drop_partner(self, call: Call) -> Any:
@@ -757,6 +760,12 @@ class Api:
         _only_all_sites(call)
         await self._desk.administration.revoke_api_key(call.part("id"), _by(call))
         return {"revoked": call.part("id")}
+
+    async def page_link(self, call: Call) -> Any:
+        key = self._desk.administration.key(call.caller.id)
+        if key is None:
+            raise NotFound("API key", call.caller.id)
+        return {"path": f"/login/once/{self._desk.access.once(key)}"}
 
     # -- work and audit
 

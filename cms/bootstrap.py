@@ -1,0 +1,497 @@
+"""The composition root: the one place that knows every package, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+import adapters
+from cms.app.administration import Administration
+from cms.app.authorising import Authoriser, AuthorisingRules
+from cms.app.casefile import CaseFile
+from cms.app.catalogue import Catalogue
+from cms.app.charging import Charging, ChargingRules
+from cms.app.definitions import DefinedKey, Definitions, take_up
+from cms.app.gatekeeping import EnrolmentLane, Gate
+from cms.app.lanes import Lanes
+from cms.app.live import LiveState
+from cms.app.ports import (
+    LoggedFrame,
+    RefusedHandshake,
+    Restored,
+    StationLink,
+)
+from cms.app.remote import Remote
+from cms.app.settling import Settling, SettlingRules
+from cms.app.stations import StationDesk, StationRules, Stations
+from cms.app.supervision import Supervisor, supervised
+from cms.config import Config, ConfigError
+from cms.dashboard.access import Access
+from cms.dashboard.api import Api, Desk
+from cms.dashboard.openapi import document
+from cms.dashboard.page import Page
+from cms.dashboard.routing import application, json_response
+from cms.domain.commands import Answer, Command, Outcome
+from cms.domain.errors import CmsError, InvalidValue
+from cms.domain.ids import LocationId, StationId
+from cms.domain.partner import ApiKey, Right
+from cms.intake.base import within
+from cms.observability import SECRETS, Metrics
+from cms.store import opening, schema
+from cms.store.store import SqlStore
+from cms.vitals import Vitals, settle_memory
+from ocpp_gateway.frame_log import Direction
+from ocpp_gateway.limits import Limits
+from ocpp_gateway.server import Gateway, Version, tls_context
+from ocpp_gateway.v16.inbound import Inbound as Inbound16
+from ocpp_gateway.v16.outbound import Outbound as Outbound16
+from ocpp_gateway.v201.inbound import Inbound as Inbound201
+from ocpp_gateway.v201.outbound import Outbound as Outbound201
+
+log = structlog.get_logger()
+
+OPERATOR = "operator"
+"""Id of the key that the command line uses; drawn at each start, never stored."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A running server, as its caller sees it.
+
+    Attributes:
+        operator_key: an API key with all rights, good for this run only.
+        once: path of a one-time login to the page.
+    """
+
+    ocpp_port: int
+    http_port: int
+    operator_key: str
+    parts: Parts
+
+    def once(self) -> str:
+        return f"/login/once/{self.parts.access.once(self.parts.operator)}"
+
+
+class Switchboard:
+    """Reaches a station through whoever holds its connection; bound once the gateway stands."""
+
+    def __init__(self) -> None:
+        self.link: StationLink | None = None
+
+    async def send(self, command: Command) -> Answer:
+        return Answer(Outcome.OFFLINE) if self.link is None else await self.link.send(command)
+
+    async def disconnect(self, station: StationId, why: str) -> None:
+        if self.link is not None:
+            await self.link.disconnect(station, why)
+
+
+class StationEyes:
+    """What the gateway remembers, in the words of the ``StationLog`` port."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def frames(self, station: StationId) -> Sequence[LoggedFrame]:
+        return [
+            LoggedFrame(
+                frame.at,
+                frame.direction is Direction.RECEIVED,
+                SECRETS.redact(frame.data.decode("utf-8", "replace")),
+            )
+            for frame in self._gateway.frames(station, 100)
+        ]
+
+    def refusals(self) -> Sequence[RefusedHandshake]:
+        return [
+            RefusedHandshake(each.at, each.identity, each.source, f"{each.status} {each.reason}")
+            for each in self._gateway.refused.last(limit=200)
+        ]
+
+
+class _Unwired:
+    """Stands where a part is still being built."""
+
+    @property
+    def authority(self) -> Any:
+        return self
+
+    async def authorise(self, *_: Any) -> None:
+        return None
+
+    async def items(self, *_: Any) -> list[Any]:
+        return []
+
+
+class Parts:
+    """Everything that one process is made of, wired. Nothing runs yet; no socket is open."""
+
+    def __init__(self, config: Config, store: SqlStore, kept: Restored, supervisor: Supervisor):
+        self.config = config
+        self.store = store
+        self.kept = kept
+        self.supervisor = supervisor
+        self.metrics = Metrics()
+        self.vitals = Vitals(self.metrics.registry)
+        self.catalogue = Catalogue()
+        self.live = LiveState()
+        self.lanes = Lanes()
+        self.switchboard = Switchboard()
+        self.catalogue.restore(kept)
+        self.live.restore(kept.last_updated)
+        self._wire_core()
+        self._wire_gateway()
+        self._wire_desk()
+
+    def _wire_core(self) -> None:
+        self.roaming: Any = _Unwired()
+        self.work: Any = _Unwired()
+        charging = self.config.charging
+        self.gate = Gate(self.catalogue, self.store, utc_now, lanes_of(self.config))
+        self.remote = Remote(self.store, self.live, self.catalogue, self.switchboard, utc_now)
+        self.administration = Administration(
+            self.store, self.catalogue, self.live, self.lanes, self.switchboard, utc_now
+        )
+        self.authoriser = Authoriser(
+            self.catalogue,
+            self.roaming.authority,
+            self.remote.start_of,
+            utc_now,
+            AuthorisingRules(charging.ask_partners_about_unknown_tokens),
+        )
+        self.stations = Stations(
+            self.store,
+            self.live,
+            self.catalogue,
+            self.lanes,
+            utc_now,
+            StationRules(timedelta(seconds=charging.offline_grace_seconds)),
+            self.gate,
+        )
+        self.charging = Charging(
+            self.store,
+            self.live,
+            self.catalogue,
+            self.lanes,
+            self.authoriser,
+            self.remote,
+            utc_now,
+            ChargingRules(
+                settle_grace=timedelta(seconds=charging.settle_grace_seconds),
+                touch_every=timedelta(seconds=charging.session_push_seconds),
+            ),
+        )
+        self.events = StationDesk(self.stations, self.charging)
+        self.settling = Settling(
+            self.store,
+            self.live,
+            self.catalogue,
+            self.lanes,
+            self.charging,
+            self.remote,
+            utc_now,
+            SettlingRules(),
+        )
+
+    def _wire_gateway(self) -> None:
+        ocpp = self.config.ocpp
+        self.gateway = Gateway(
+            events=self.events,
+            gatekeeper=self.gate,
+            versions=[
+                Version(Inbound16(self.events, utc_now, ocpp.heartbeat_seconds), Outbound16()),
+                Version(Inbound201(self.events, utc_now, ocpp.heartbeat_seconds), Outbound201()),
+            ],
+            adapters=adapters.catalogue(),
+            clock=utc_now,
+            limits=Limits(
+                handshake_s=ocpp.handshake_timeout_seconds,
+                unauthenticated_per_address=ocpp.most_unknown_per_address,
+                handshakes_per_s=float(ocpp.most_handshakes_per_second),
+                ping_after_s=ocpp.ping_after_seconds,
+                dead_after_s=ocpp.dead_after_seconds,
+                call_s=ocpp.call_timeout_seconds,
+                heartbeat_s=ocpp.heartbeat_seconds,
+            ),
+        )
+        self.switchboard.link = self.gateway
+
+    def _wire_desk(self) -> None:
+        self.access = Access(self.administration)
+        self.operator, self.operator_key = self._draw_operator()
+        desk = Desk(
+            store=self.store,
+            catalogue=self.catalogue,
+            live=self.live,
+            administration=self.administration,
+            remote=self.remote,
+            sums=self.store,
+            casefile=CaseFile(self.store, self.catalogue),
+            work=self.work,
+            partners=self.roaming,
+            log=StationEyes(self.gateway),
+            party=self.config.party.id,
+            access=self.access,
+        )
+        self.api = Api(desk)
+
+    def _draw_operator(self) -> tuple[ApiKey, str]:
+        """Draw the command line's key: all rights, this run only, in memory only."""
+        key, text = self.administration.draw_key(OPERATOR, "command line", frozenset(Right))
+        self.catalogue.api_keys[OPERATOR] = key
+        SECRETS.add(text)
+        return key, text
+
+    async def start(self) -> None:
+        """Take up what memory lost, what the file says, and what a crash left undone."""
+        self.events.restore(self.kept)
+        self.settling.restore(self.kept)
+        await take_up(definitions_of(self.config), self.administration, self.catalogue)
+        await self.remote.give_up_unfinished(self.kept.unfinished_commands)
+
+    def keep_running(self) -> None:
+        """Start everything that runs in the background."""
+        keep = self.supervisor
+        keep.keep("settling", self.settling.run)
+        keep.every(1.0, "grace", self.stations.expire)
+        keep.every(5.0, "remote starts", self.remote.expire)
+        keep.keep("loop watch", self.vitals.watch_loop)
+        keep.every(3600.0, "retention", self._forget_old)
+
+    async def _forget_old(self) -> None:
+        kept = self.config.retention
+        log.info("retention.begins", journal_days=kept.journal_days)
+
+    def http(self) -> web.Application:
+        """Return everything that is served over HTTP."""
+        app = web.Application()
+        api = application(self.api.routes(), self.access)
+        text = document(self.api.routes(), version("cms"))
+        api.router.add_get("/openapi.json", _constant(text))
+        app.add_subapp("/api/v1", api)
+        page = Page(self.access, self.config.party.name, self.config.http.tls is not None)
+        app.add_routes(page.routes())
+        app.router.add_get("/healthz", _constant({"status": "ok"}))
+        app.router.add_get("/readyz", self._ready)
+        app.router.add_get("/metrics", self._metrics)
+        return app
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        if self.store.healthy:
+            return json_response({"status": "ready", "store": "up"})
+        return json_response({"status": "not ready", "store": "down"}, 503)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        self._measure()
+        body = generate_latest(self.metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _measure(self) -> None:
+        """Bring the gauges up to date; counted when somebody looks, not when it happens."""
+        metrics = self.metrics
+        metrics.stations_online.set(len(self.gateway.online()))
+        metrics.sessions_open.set(len(self.live.sessions()))
+        metrics.store_up.set(1 if self.store.healthy else 0)
+
+
+def _constant(data: object) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def serve(request: web.Request) -> web.Response:
+        return json_response(data)
+
+    return serve
+
+
+# ---------------------------------------------------------------- config -> core
+
+
+def lanes_of(config: Config) -> list[EnrolmentLane]:
+    return [
+        EnrolmentLane(
+            LocationId(each.location),
+            each.until if each.until.tzinfo else each.until.replace(tzinfo=UTC),
+            each.secret,
+            each.networks,
+            each.password,
+            each.most,
+        )
+        for each in config.enrolment
+    ]
+
+
+def definitions_of(config: Config) -> Definitions:
+    """Return what the file defines, checked.
+
+    Raises:
+        InvalidValue: naming the entry and its field.
+    """
+    defined = Definitions(
+        locations=_each("locations", config.locations, lambda each: each.value(config.party.id)),
+        stations=_each("chargers", config.chargers, lambda each: each.value()),
+        keys=[
+            DefinedKey(
+                StationId(each.id), None if each.password is None else each.password.encode()
+            )
+            for each in config.chargers
+        ],
+        tariffs=_each("tariffs", config.tariffs, lambda each: each.value()),
+        rules=_each("tariff_rules", config.tariff_rules, lambda each: each.value()),
+        tokens=_each("tokens", config.tokens, lambda each: each.value()),
+    )
+    SECRETS.add(*(each.password for each in config.chargers))
+    defined.check()
+    return defined
+
+
+def topology_of(config: Config) -> Definitions:
+    """Check what the file defines.
+
+    Raises:
+        ConfigError: one line naming the entry.
+    """
+    try:
+        return definitions_of(config)
+    except InvalidValue as error:
+        raise ConfigError(str(error)) from None
+
+
+def _each(where: str, given: Sequence[Any], make: Callable[[Any], Any]) -> list[Any]:
+    found = []
+    for position, each in enumerate(given):
+        with within(f"{where}[{position}]"):
+            found.append(make(each))
+    return found
+
+
+# ---------------------------------------------------------------- running
+
+
+@asynccontextmanager
+async def assembled(config: Config) -> AsyncIterator[Parts]:
+    """Open the store and wire everything; no socket is open, nothing runs in the background.
+
+    Raises:
+        ConfigError: the file or the store cannot be used; one line.
+    """
+    topology_of(config)
+    async with AsyncExitStack() as stack:
+        try:
+            store = await stack.enter_async_context(
+                opening.open_store(config.database.url, utc_now)
+            )
+        except CmsError as error:
+            raise ConfigError(f"database.url: {error}") from None
+        supervisor = await stack.enter_async_context(supervised())
+        parts = Parts(config, store, await store.restore(), supervisor)
+        await parts.start()
+        yield parts
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Running]:
+    """Run the whole product while the block runs. Leaving the block stops all of it.
+
+    Raises:
+        ConfigError: the config, the store or a port cannot be used; one line.
+    """
+    async with assembled(config) as parts:
+        ocpp, http = config.ocpp, config.http
+        runner = web.AppRunner(parts.http(), access_log=None, handle_signals=False)
+        try:
+            http_port = await _serve(runner, http.host, http.port, _tls("http", http.tls))
+            ocpp_tls = _tls("ocpp", ocpp.tls)
+            ocpp_port = await _listening(
+                "ocpp", ocpp.port, parts.gateway.start(ocpp.host, ocpp.port, ocpp_tls)
+            )
+            parts.keep_running()
+            parts.vitals.watch_collector()
+            settle_memory()
+            _leave_address(config, parts, http_port)
+            log.info("store.open", durability=parts.store.durability)
+            yield Running(ocpp_port, http_port, parts.operator_key, parts)
+        finally:
+            config.http.operator_file.unlink(missing_ok=True)
+            parts.vitals.leave_collector()
+            await parts.gateway.stop()
+            await runner.cleanup()
+
+
+@asynccontextmanager
+async def back_office(config: Config) -> AsyncIterator[tuple[str, str]]:
+    """Serve the API alone on a loopback port; yields its address and a key with all rights.
+
+    For admin verbs while no server runs: the same routes, checks and audit rows.
+
+    Raises:
+        ConfigError: the store cannot be opened, for instance because a server holds it.
+    """
+    async with assembled(config) as parts:
+        runner = web.AppRunner(parts.http(), access_log=None)
+        try:
+            port = await _serve(runner, "127.0.0.1", 0, None)
+            yield f"http://127.0.0.1:{port}", parts.operator_key
+        finally:
+            await runner.cleanup()
+
+
+async def _serve(runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024)
+    await _listening("http", port, site.start())
+    return int(runner.addresses[0][1])
+
+
+async def _listening(key: str, port: int, starting: Awaitable[Any]) -> Any:
+    try:
+        return await starting
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "is in use by another program" if taken else os.strerror(error.errno or 0).lower()
+        raise ConfigError(f"{key}.port: port {port} {why}") from None
+
+
+def _tls(key: str, given: Any) -> ssl.SSLContext | None:
+    if given is None:
+        return None
+    try:
+        return tls_context(given.certificate, given.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"{key}.tls: {error}") from None
+
+
+def _leave_address(config: Config, parts: Parts, port: int) -> None:
+    """Leave address and key where the command line finds them, readable by us only."""
+    file = config.http.operator_file
+    scheme = "https" if config.http.tls else "http"
+    text = json.dumps({"url": f"{scheme}://127.0.0.1:{port}", "key": parts.operator_key})
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)
+
+
+# ---------------------------------------------------------------- errands of the command line
+
+
+def upgrade(config: Config) -> str:
+    """Bring the schema up to this version; says what is there now."""
+    try:
+        return asyncio.run(schema.upgrade(config.database.url))
+    except CmsError as error:
+        raise ConfigError(f"database.url: {error}") from None
