@@ -86,7 +86,9 @@ class Inbound:
         self.routes = {
             "BootNotification": Route(wire.BootNotificationRequest, self._boot),
             "Heartbeat": Route(wire.HeartbeatRequest, self._heartbeat),
-            "StatusNotification": Route(wire.StatusNotificationRequest, self._status),
+            "StatusNotification": Route(
+                wire.StatusNotificationRequest, self._status, ids=(b"connectorId",)
+            ),
             "Authorize": Route(wire.AuthorizeRequest, self._authorize, ids=(b"idTag",)),
             "StartTransaction": Route(
                 wire.StartTransactionRequest,
