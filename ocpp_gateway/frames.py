@@ -136,7 +136,8 @@ def parse(data: bytes) -> Frame:
     except UNDECODABLE:
         return _parse_slowly(data)
     raw_id = bytes(id)
-    if kind == MessageType.CALL and _is_id(raw_id) and _is_object(payload):
+    # Valid JSON that ends in "}]" has an object for its last element; else look closer.
+    if kind == 2 and _is_id(raw_id) and (data.endswith(b"}]") or _is_object(payload)):
         return Call(raw_id, action, payload)
     return _parse_slowly(data)
 

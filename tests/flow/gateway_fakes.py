@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -146,7 +147,7 @@ class FakeCore:
 
 @asynccontextmanager
 async def serving(
-    core: FakeCore, limits: Limits | None = None
+    core: FakeCore, limits: Limits | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[Gateway, str]]:
     """Run a gateway in front of *core*; yield it and the address before the identity."""
     gateway = Gateway(
@@ -157,7 +158,7 @@ async def serving(
         clock=now,
         limits=limits,
     )
-    port = await gateway.start("127.0.0.1", 0)
+    port = await gateway.start("127.0.0.1", 0, tls)
     try:
         yield gateway, f"ws://127.0.0.1:{port}/ocpp/"
     finally:

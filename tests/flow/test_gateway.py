@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket as sockets
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
 from gateway_fakes import PATIENCE_S, FakeCore, basic, charger, serving
+from websockets.server import ServerProtocol
 
-from cms.app.ports import Registration
+from cms.app.ports import Registration, Visit
 from cms.domain.commands import (
     ChangeAvailability,
     Outcome,
@@ -26,9 +30,12 @@ from cms.domain.commands import (
 from cms.domain.ids import CommandId, EvseRef, StationId, TransactionId
 from cms.domain.meter import Quantity
 from cms.domain.transaction import EventKind, Flag
+from ocpp_gateway.connection import Socket, StationConnection
 from ocpp_gateway.limits import Limits
+from ocpp_gateway.server import tls_context
 
 CS1 = StationId("CS1")
+OURS = (Socket, StationConnection, ServerProtocol)
 START = {
     "connectorId": 1,
     "idTag": "GOOD1",
@@ -654,6 +661,76 @@ async def test_an_operator_can_close_a_stations_socket() -> None:
         await core.until("connected")
         await gateway.disconnect(CS1, "key changed")
         assert await station.closed() == 1008
+
+
+# ---------------------------------------------------------------- transport
+
+
+async def test_fragments_and_binary_frames_are_messages_too() -> None:
+    async with serving(FakeCore()) as (_, address), charger(address) as station:
+        await station.socket.send(['[2,"1",', '"Heart', 'beat",{}]'])
+        assert (await station.hear())[:2] == [3, "1"]
+        await station.say(b'[2,"2","Heartbeat",{}]')
+        assert (await station.hear())[:2] == [3, "2"]
+
+
+async def test_what_a_charger_says_before_its_visit_is_open_is_served_in_order() -> None:
+    class SlowDoor(FakeCore):
+        async def connected(self, station: StationId, source: str, dialect: str) -> Visit:
+            await self.durable.wait()
+            return await super().connected(station, source, dialect)
+
+    core = SlowDoor()
+    core.durable.clear()
+    async with serving(core) as (_, address), charger(address) as station:
+        for n in range(40):
+            await station.say(f'[2,"{n}","Heartbeat",{{}}]')
+        core.durable.set()
+        assert [(await station.hear())[1] for _ in range(40)] == [str(n) for n in range(40)]
+
+
+async def test_tls_with_own_certificate_files(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make = await asyncio.create_subprocess_exec(
+        *"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1".split(),
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+        *("-keyout", str(key), "-out", str(certificate)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await make.wait() == 0
+    trusting = ssl.create_default_context(cafile=certificate)
+    async with serving(FakeCore(), tls=tls_context(certificate, key)) as (_, address):
+        options = {"ssl": trusting, "server_hostname": "localhost"}
+        async with charger(address.replace("ws://", "wss://"), **options) as station:
+            assert "currentTime" in await station.call("Heartbeat", {})
+
+
+async def test_reconnecting_leaves_no_garbage_behind() -> None:
+    core = FakeCore()
+    async with serving(core) as (gateway, address):
+
+        async def visit() -> None:
+            async with charger(address) as station:
+                await station.boot()
+                await station.call("StartTransaction", START)
+                station.socket.transport.abort()
+            await core.until("disconnected")
+
+        await visit()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                await visit()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            ours = [each for each in gc.garbage if issubclass(type(each), OURS)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+        assert ours == []
+        assert gateway.online() == []
 
 
 def test_loopback_has_more_than_one_address() -> None:
