@@ -99,6 +99,10 @@ class RemoteStarts(Protocol):
     def came_true(self, record: CommandRecord) -> None: ...
 
 
+Change = Callable[[Session], tuple[Session, Sequence[Write]] | None]
+"""Returns a session as it shall be, with what else is to be written; None = leave it."""
+
+
 def _ignore(session: Session) -> None:
     """Nobody is interested."""
 
@@ -134,7 +138,7 @@ class Charging:
         self._tokens = tokens
         self._starts = starts
         self._clock = clock
-        self._rules = rules
+        self.rules = rules
         self._open: dict[StationId, dict[TransactionId, SessionId]] = {}
         self._owners: dict[TransactionId, StationId] = {}
         self._acks: dict[bytes, Ack] = {}
@@ -282,6 +286,28 @@ class Charging:
         item = oddities.security(frame, kind, at, detail)
         async with self._lanes(frame.visit.station):
             await self._store.commit([_journal(frame, None, None), PutWorkItem(item)])
+
+    async def change(self, id: SessionId, how: Change) -> Session | None:
+        """Change an open session for a reason of ours, in its station's lane.
+
+        Returns the session as it is now; None if it is settled already or *how* wanted nothing.
+        """
+        session = self._live.session(id)
+        if session is None:
+            return None
+        async with self._lanes(session.station):
+            session = self._live.session(id)
+            changed = None if session is None else how(session)
+            if session is None or changed is None:
+                return None
+            after, writes = changed
+            before = self._live.evse(session.ref)
+            freed = before.session == id and not after.running
+            state = before.with_session(None) if freed else before
+            unit = [*writes, PutSession(after), *self._evse_writes(after, before, state)]
+            done = await self._store.commit([*unit, touch(after)])
+            self._publish(after, done, () if state is before else (state,))
+            return after
 
     # -- where an event belongs
 
@@ -580,7 +606,7 @@ class Charging:
     def _progress_writes(self, before: Session, after: Session) -> Sequence[Write]:
         """Return the small update, and the touch where one is due."""
         now = self._clock()
-        due = before.touched_at is None or now - before.touched_at >= self._rules.touch_every
+        due = before.touched_at is None or now - before.touched_at >= self.rules.touch_every
         if before.status is not after.status or due:
             return (_progress(after, now), touch(after))
         return (_progress(after, after.touched_at),)
@@ -771,7 +797,7 @@ class Charging:
         if self._remote_start(station, event) is None and _looks_drawn(uid):
             await self._recall(station, event)
         age = frame.received_at - event.occurred_at
-        if event.kind is EventKind.ENDED or event.offline or age > self._rules.stale_after:
+        if event.kind is EventKind.ENDED or event.offline or age > self.rules.stale_after:
             return self._tokens.without_asking(uid)
         where = None if event.evse is None else EvseRef(station, event.evse)
         answer = self._tokens.authorise(uid, where, START_DEADLINE_SECONDS)
@@ -838,7 +864,7 @@ class Charging:
         current = None if state.session is None else self._live.session(state.session)
         if current is not None:
             return current.started_at < session.started_at
-        live = frame.received_at - session.started_at <= self._rules.stale_after
+        live = frame.received_at - session.started_at <= self.rules.stale_after
         return live or set(state.connectors.values()) != {ConnectorReport.FREE}
 
     def _interrupted(self, state: EvseState, frame: Frame) -> Session | None:
@@ -846,11 +872,11 @@ class Charging:
         session = None if state.session is None else self._live.session(state.session)
         if session is None or not session.running:
             return None
-        hold = frame.received_at + self._rules.interrupted_hold
+        hold = frame.received_at + self.rules.interrupted_hold
         return progress.concluded(session, "interrupted", hold)
 
     def _settle_after(self, frame: Frame) -> datetime:
-        return frame.received_at + self._rules.settle_grace
+        return frame.received_at + self.rules.settle_grace
 
     def _evse_number(
         self, station: StationId, event: TransactionEvent, start: CommandRecord | None
@@ -910,23 +936,26 @@ class Charging:
 
 def concluded_row(session: Session, now: datetime, visit: int = 0) -> JournalFrame:
     """Return the journal row that tells an end which we concluded (``progress.concluded``)."""
-    text = f"{session.stop_reason}:{session.id}".encode()
-    at = session.ended_at or now
     event = TransactionEvent(
         EventKind.ENDED,
-        at,
+        session.ended_at or now,
         now,
-        OURS + text,
+        OURS + f"{session.stop_reason}:{session.id}".encode(),
         register_wh=session.stop_wh,
         reason=session.stop_reason,
     )
+    return our_row(session, event, "core.ended", visit)
+
+
+def our_row(session: Session, event: TransactionEvent, action: str, visit: int = 0) -> JournalFrame:
+    """Return the journal row of an event that no charger told: what we saw or decided."""
     return JournalFrame(
         None,
         session.station,
         visit,
-        "core.ended",
-        text,
-        now,
+        action,
+        event.content,
+        event.received_at,
         session.id,
         session.transaction,
         event,

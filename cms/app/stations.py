@@ -129,6 +129,9 @@ class Stations:
     def connected_now(self, station: StationId) -> bool:
         return station in self._here
 
+    def connected_count(self) -> int:
+        return len(self._here)
+
     def online_of(self, location: LocationId) -> int:
         """Return how many stations of a site hold a connection now."""
         return sum(each.id in self._here for each in self._catalogue.stations_of(location))

@@ -80,11 +80,11 @@ def plan(
     cost: CostAt | None = None,
     latency: timedelta = STOP_LATENCY,
 ) -> Stop | None:
-    """Return the stop to give within *look_ahead* from now; None if nothing is due by then.
+    """Return the stop to give if nothing changes; None if no limit will be reached.
 
     Args:
-        look_ahead: how far the forecast must reach: until well after the next sample, since every
-            sample brings a new forecast.
+        look_ahead: how far into the future money is priced: until well after the next sample,
+            since every sample brings a new forecast.
         cost: prices the session at a later moment; needed for a limit of money.
         latency: from asking until the power is off.
     """
@@ -96,7 +96,7 @@ def plan(
             (LimitKind.TIME, _time_reached(limit, progress)),
             (LimitKind.MONEY, _money_reached(limit, progress, now, horizon, cost)),
         )
-        if reached is not None and reached <= horizon
+        if reached is not None
     ]
     if not found:
         return None

@@ -30,8 +30,12 @@ def test_an_energy_limit_is_stopped_one_latency_before_it_is_reached() -> None:
     assert stop.overshoot_wh == 0
 
 
-def test_what_lies_beyond_the_next_sample_is_left_to_the_next_forecast() -> None:
-    assert plan(Limit(energy_wh=3000), progress(), T0, look_ahead=MINUTE) is None
+def test_money_beyond_the_next_sample_is_left_to_the_next_forecast() -> None:
+    def cost(at: datetime, wh: int) -> Decimal:
+        return Decimal(wh) * 20 / 1000
+
+    limit = Limit(money=Decimal(1000))
+    assert plan(limit, progress(), T0, look_ahead=MINUTE, cost=cost) is None
 
 
 def test_a_limit_that_is_passed_already_is_stopped_at_once_and_the_overshoot_told() -> None:
