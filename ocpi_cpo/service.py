@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver
 from cms.app.administration import Administration
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
-from cms.app.ports import Clock, Store, TokenAuthority
+from cms.app.ports import Clock, PartnerHealth, Store, TokenAuthority
 from cms.app.remote import Remote
 from cms.app.supervision import Supervisor, supervised
 from cms.app.writes import CommandRecord
@@ -325,6 +325,17 @@ class OcpiService:
         """Try everything that is parked for *partner* again, now."""
         if (line := self._lines.get(partner)) is not None:
             line.worker.retry()
+
+    def partner_health(self, partner: PartnerId) -> PartnerHealth:
+        """Return how the partner does, in the core's words."""
+        connection, line = self.connections.get(partner), self._lines.get(partner)
+        connected = connection is not None and connection.connected
+        if line is None:
+            return PartnerHealth(partner, connected)
+        worker = line.worker
+        return PartnerHealth(
+            partner, connected, worker.last_success_at, worker.last_error, worker.lag, worker.parked
+        )
 
     def health(self, partner: PartnerId) -> dict[str, object]:
         """Return the state of the link, for operators. Nothing secret is in it."""

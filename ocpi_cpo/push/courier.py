@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from cms.app import failpoints
 from cms.app.ports import Change, Clock, DatedCdr, Store
 from cms.app.writes import Delivery, KeepExchange, PutDelivery, PutWorkItem, Write
 from cms.domain.audit import WorkAction, WorkItem, WorkType
@@ -316,6 +317,7 @@ class Courier:
             session=cdr.session,
             fresh=True,
         )
+        failpoints.hit(failpoints.X5)
         if answer.ok or answer.kind is Kind.EXISTS:
             return await self._delivered(connection, cdr.id, url, answer, attempts, doubt)
         if answer.kind is Kind.UNCLEAR:

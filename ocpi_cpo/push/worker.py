@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 
 import structlog
@@ -82,8 +82,19 @@ class Worker:
         self._parked: set[tuple[str, str]] = set()
         self._parked_looked = float("-inf")
         self._retry_all = False
+        self.last_success_at: datetime | None = None
+        self.last_error: str | None = None
 
     # -- from outside
+
+    @property
+    def lag(self) -> int:
+        """How many changes are known that the partner has not seen yet."""
+        return sum(len(each.waiting) + len(each.flying) for each in self._streams)
+
+    @property
+    def parked(self) -> int:
+        return len(self._parked)
 
     def heard(self) -> None:
         """The partner called us, so it lives."""
@@ -239,14 +250,19 @@ class Worker:
         """Return what may leave next, and is not about the object *but*."""
         for stream in self._streams:
             if self._taken(stream):
-                bills = stream is self._cdrs
 
-                def ready(item: Item, bills: bool = bills) -> bool:
-                    return item.object != but and (not bills or self._bill_ready(item))
+                def ready(item: Item, stream: Stream = stream) -> bool:
+                    return item.object != but and self._in_turn(stream, item)
 
                 if (item := stream.next(now, ready)) is not None:
                     return stream, item
         return None
+
+    def _in_turn(self, stream: Stream, item: Item) -> bool:
+        """Tariffs go before the connectors that show them, a session before its bill."""
+        if stream is self._locations:
+            return not self._tariffs.flying and all(e.attempts for e in self._tariffs.waiting)
+        return stream is not self._cdrs or self._bill_ready(item)
 
     def _bill_ready(self, item: Item) -> bool:
         """Whether a bill's session is delivered or parked (or is not pushed at all)."""
@@ -280,16 +296,19 @@ class Worker:
                 if told.result is Result.DONE:
                     self._passes += 1
                     self._pace.passed()
+                    self.last_success_at, self.last_error = self._clock(), None
                 stream.land(item)
                 await self._unpark(item)
             case Result.AGAIN:
+                self.last_error = told.why
                 await self._failed(stream, item, told, began)
             case Result.PARK:
                 self._pace.passed()
+                self.last_error = told.why
                 await self._park(stream, item, told.why, None)
             case Result.STOP:
                 stream.back(item)
-                self._stopped = told.why
+                self._stopped = self.last_error = told.why
         await self._advance(stream)
 
     async def _failed(self, stream: Stream, item: Item, told: Told, began: float) -> None:

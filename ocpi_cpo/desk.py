@@ -1,0 +1,62 @@
+"""What operators do about partners, as the core's ``PartnerDesk`` port names it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cms.app.catalogue import Catalogue
+from cms.app.ports import Invitation, PartnerHealth
+from cms.domain.errors import Conflict
+from cms.domain.ids import PartnerId
+from cms.domain.partner import Partner
+from ocpi_cpo.config import OcpiConfig
+from ocpi_cpo.errors import OcpiError
+from ocpi_cpo.service import OcpiService
+
+
+class Partners:
+    """The desk of :class:`OcpiService`."""
+
+    def __init__(self, service: OcpiService, catalogue: Catalogue, config: OcpiConfig) -> None:
+        self._service = service
+        self._catalogue = catalogue
+        self._config = config
+
+    async def invite(
+        self, partner: PartnerId, name: str, who: str, *, private: bool = False
+    ) -> Invitation:
+        token = await self._service.invite(self._partner(partner, name, private), who)
+        return Invitation(partner, self._config.url("versions"), token)
+
+    async def register(
+        self,
+        partner: PartnerId,
+        name: str,
+        url: str,
+        token: str,
+        who: str,
+        *,
+        private: bool = False,
+    ) -> Partner:
+        await self._service.invite(self._partner(partner, name, private), who)
+        try:
+            await self._service.register(partner, url, token, who)
+        except OcpiError as error:
+            raise Conflict(error.message) from None
+        return self._catalogue.partners[partner]
+
+    async def unregister(self, partner: PartnerId, who: str) -> None:
+        await self._service.unregister(partner, who)
+
+    async def resync(self, partner: PartnerId, who: str) -> None:
+        """Push everything again; a partner that refused us is tried again."""
+        await self._service.resume(partner, who)
+        await self._service.resync(partner, who)
+        self._service.retry(partner)
+
+    def health(self, partner: PartnerId) -> PartnerHealth:
+        return self._service.partner_health(partner)
+
+    def _partner(self, id: PartnerId, name: str, private: bool) -> Partner:
+        known = self._catalogue.partners.get(id) or Partner(id, name)
+        return replace(known, name=name, allow_private_addresses=private)
