@@ -14,7 +14,7 @@ from cms.domain.ids import TransactionId
 from cms.domain.meter import ReadingContext, Sample
 from cms.domain.status import ConnectorReport
 from cms.domain.token import Decision, Verdict
-from cms.domain.transaction import EventKind, Flag, TransactionEvent
+from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
 from ocpp_gateway.adaptation import Dialect
 from ocpp_gateway.dialogue import Received, Route, Salvage
 from ocpp_gateway.v16 import messages as wire
@@ -30,6 +30,13 @@ REPORTS: Final[dict[str, ConnectorReport]] = {
     "Unavailable": ConnectorReport.UNAVAILABLE,
     "Faulted": ConnectorReport.FAULTED,
 }
+
+FLOWS: Final[dict[str, ChargingState]] = {
+    "Charging": ChargingState.CHARGING,
+    "SuspendedEVSE": ChargingState.SUSPENDED_BY_STATION,
+    "SuspendedEV": ChargingState.SUSPENDED_BY_CAR,
+}
+"""What a status says of the car's flow of energy; the others say nothing of it."""
 
 CONTEXTS: Final[dict[str, ReadingContext]] = {
     "Interruption.Begin": ReadingContext.INTERRUPTION_BEGIN,
@@ -211,6 +218,7 @@ class Inbound:
                 report=REPORTS[request.status],
                 at=at,
                 error=None if request.errorCode == "NoError" else error_text(request),
+                charging=FLOWS.get(request.status),
             ),
         )
         return NOTHING if soon is None else nothing_after(soon)

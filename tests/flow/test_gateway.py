@@ -29,7 +29,8 @@ from cms.domain.commands import (
 )
 from cms.domain.ids import CommandId, EvseRef, StationId, TransactionId
 from cms.domain.meter import Quantity
-from cms.domain.transaction import EventKind, Flag
+from cms.domain.status import ConnectorReport
+from cms.domain.transaction import ChargingState, EventKind, Flag
 from ocpp_gateway.connection import Socket, StationConnection
 from ocpp_gateway.limits import Limits
 from ocpp_gateway.server import tls_context
@@ -161,6 +162,8 @@ async def test_a_whole_session_is_told_to_the_core_in_its_own_words() -> None:
         assert "currentTime" in await station.call("Heartbeat", {})
         report = {"connectorId": 1, "errorCode": "NoError", "status": "Preparing"}
         assert await station.call("StatusNotification", report) == {}
+        suspended = {**report, "status": "SuspendedEV"}
+        assert await station.call("StatusNotification", suspended) == {}
         assert (await station.call("Authorize", {"idTag": "GOOD1"}))["idTagInfo"] == {
             "status": "Accepted"
         }
@@ -180,6 +183,12 @@ async def test_a_whole_session_is_told_to_the_core_in_its_own_words() -> None:
             "reason": "EVDisconnected",
         }
         assert await station.call("StopTransaction", stop) == {}
+    assert (await core.until("reported"))[2].report is ConnectorReport.OCCUPIED
+    status = (await core.until("reported"))[2]
+    assert (status.report, status.charging) == (
+        ConnectorReport.CHARGING,
+        ChargingState.SUSPENDED_BY_CAR,
+    )
     _, _, event, frame = await core.until("transaction")
     assert (event.kind, event.register_wh, event.id_token) == (EventKind.STARTED, 100, "GOOD1")
     assert json.loads(frame.raw)[3] == START
