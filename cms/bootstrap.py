@@ -9,7 +9,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
@@ -19,7 +19,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import adapters
-from cms.app.administration import Administration
+from cms.app.administration import Administration, By
 from cms.app.authorising import Authoriser, AuthorisingRules
 from cms.app.casefile import CaseFile
 from cms.app.catalogue import Catalogue
@@ -27,32 +27,45 @@ from cms.app.charging import Charging, ChargingRules
 from cms.app.definitions import DefinedKey, Definitions, take_up
 from cms.app.gatekeeping import EnrolmentLane, Gate
 from cms.app.lanes import Lanes
+from cms.app.limiting import Limiting
 from cms.app.live import LiveState
 from cms.app.ports import (
+    Invitation,
     LoggedFrame,
+    Page,
+    PartnerHealth,
     RefusedHandshake,
     Restored,
     StationLink,
 )
+from cms.app.power_cuts import PowerCuts
 from cms.app.remote import Remote
+from cms.app.running import RunningPrices
 from cms.app.settling import Settling, SettlingRules
 from cms.app.stations import StationDesk, StationRules, Stations
 from cms.app.supervision import Supervisor, supervised
-from cms.config import Config, ConfigError
+from cms.config import ChargingConfig, Config, ConfigError
 from cms.dashboard.access import Access
 from cms.dashboard.api import Api, Desk
 from cms.dashboard.openapi import document
-from cms.dashboard.page import Page
+from cms.dashboard.page import Page as WebPage
 from cms.dashboard.routing import application, json_response
+from cms.domain.audit import WorkAction, WorkItem
 from cms.domain.commands import Answer, Command, Outcome
-from cms.domain.errors import CmsError, InvalidValue
-from cms.domain.ids import LocationId, StationId
-from cms.domain.partner import ApiKey, Right
+from cms.domain.darkness import DarkPolicy, DarkRule
+from cms.domain.errors import CmsError, Conflict, InvalidValue, NotFound
+from cms.domain.ids import LocationId, PartnerId, StationId
+from cms.domain.partner import ApiKey, Partner, Right
+from cms.domain.rating import Rating
+from cms.domain.session import Session
 from cms.intake.base import within
 from cms.observability import SECRETS, Metrics
-from cms.store import opening, schema
+from cms.store import maintenance, opening, schema
 from cms.store.store import SqlStore
 from cms.vitals import Vitals, settle_memory
+from ocpi_cpo.config import OcpiConfig, OwnParty
+from ocpi_cpo.errors import OcpiError
+from ocpi_cpo.service import OcpiService
 from ocpp_gateway.frame_log import Direction
 from ocpp_gateway.limits import Limits
 from ocpp_gateway.server import Gateway, Version, tls_context
@@ -126,18 +139,85 @@ class StationEyes:
         ]
 
 
-class _Unwired:
-    """Stands where a part is still being built."""
-
-    @property
-    def authority(self) -> Any:
-        return self
-
-    async def authorise(self, *_: Any) -> None:
-        return None
-
-    async def items(self, *_: Any) -> list[Any]:
+class NoWork:
+    async def items(self, open_only: bool, page: Page) -> Sequence[WorkItem]:
         return []
+
+    async def act(
+        self,
+        id: str,
+        action: WorkAction,
+        who: str,
+        *,
+        note: str | None = None,
+        target: str | None = None,
+    ) -> WorkItem:
+        raise NotFound("work item", id)
+
+
+class PartnerOffice:
+    """What operators do about partners, over the OCPI edge (implements ``PartnerDesk``)."""
+
+    def __init__(
+        self,
+        roaming: OcpiService,
+        administration: Administration,
+        catalogue: Catalogue,
+        versions_url: str,
+    ) -> None:
+        self._roaming = roaming
+        self._versions_url = versions_url
+        self._administration = administration
+        self._catalogue = catalogue
+
+    async def invite(
+        self, partner: PartnerId, name: str, who: str, *, private: bool = False
+    ) -> Invitation:
+        token = await self._roaming.invite(self._new(partner, name, private), who)
+        return Invitation(partner, self._versions_url, token)
+
+    async def register(
+        self,
+        partner: PartnerId,
+        name: str,
+        url: str,
+        token: str,
+        who: str,
+        *,
+        private: bool = False,
+    ) -> Partner:
+        SECRETS.add(token)
+        await self._administration.put_partner(self._new(partner, name, private), By(who))
+        try:
+            await self._roaming.register(partner, url, token, who)
+        except OcpiError as error:
+            raise Conflict(f"{partner}: {error.message}") from None
+        return self._catalogue.partners[partner]
+
+    async def unregister(self, partner: PartnerId, who: str) -> None:
+        await self._roaming.unregister(partner, who)
+
+    async def resync(self, partner: PartnerId, who: str) -> None:
+        await self._roaming.resync(partner, who)
+
+    def health(self, partner: PartnerId) -> PartnerHealth:
+        told = self._roaming.health(partner)
+        push = told.get("push")
+        line = push if isinstance(push, dict) else {}
+        failures = int(line.get("failures", 0))
+        return PartnerHealth(
+            partner,
+            connected=bool(line),
+            last_error=f"{failures} failures in a row" if failures else None,
+            lag=sum(line.get("waiting", {}).values()),
+            parked=int(line.get("parked", 0)),
+        )
+
+    def _new(self, partner: PartnerId, name: str, private: bool) -> Partner:
+        known = self._catalogue.partners.get(partner)
+        if known is not None:
+            return replace(known, name=name, allow_private_addresses=private)
+        return Partner(partner, name, allow_private_addresses=private, created_at=utc_now())
 
 
 class Parts:
@@ -161,13 +241,23 @@ class Parts:
         self._wire_desk()
 
     def _wire_core(self) -> None:
-        self.roaming: Any = _Unwired()
-        self.work: Any = _Unwired()
         charging = self.config.charging
         self.gate = Gate(self.catalogue, self.store, utc_now, lanes_of(self.config))
         self.remote = Remote(self.store, self.live, self.catalogue, self.switchboard, utc_now)
         self.administration = Administration(
             self.store, self.catalogue, self.live, self.lanes, self.switchboard, utc_now
+        )
+        self.roaming = OcpiService(
+            self.store,
+            self.live,
+            self.catalogue,
+            self.administration,
+            utc_now,
+            ocpi_of(self.config),
+            remote=self.remote,
+            running_price=self._price_so_far,
+            secret=SECRETS.add,
+            forget=self._forget,
         )
         self.authoriser = Authoriser(
             self.catalogue,
@@ -199,6 +289,13 @@ class Parts:
             ),
         )
         self.events = StationDesk(self.stations, self.charging)
+        self.running_prices = RunningPrices(self.store, self.catalogue, self.charging)
+        self.limiting = Limiting(
+            self.store, self.live, self.catalogue, self.charging, self.remote, utc_now
+        )
+        self.power_cuts = PowerCuts(
+            self.stations, self.charging, self.live, self.catalogue, utc_now, dark_rule(charging)
+        )
         self.settling = Settling(
             self.store,
             self.live,
@@ -209,6 +306,12 @@ class Parts:
             utc_now,
             SettlingRules(),
         )
+
+    async def _price_so_far(self, session: Session) -> Rating | None:
+        return await self.running_prices.so_far(session)
+
+    def _forget(self, partner: PartnerId, uid: str) -> None:
+        self.authoriser.forget(partner, uid)
 
     def _wire_gateway(self) -> None:
         ocpp = self.config.ocpp
@@ -244,8 +347,13 @@ class Parts:
             remote=self.remote,
             sums=self.store,
             casefile=CaseFile(self.store, self.catalogue),
-            work=self.work,
-            partners=self.roaming,
+            work=NoWork(),
+            partners=PartnerOffice(
+                self.roaming,
+                self.administration,
+                self.catalogue,
+                f"{self.config.public_url}/ocpi/versions",
+            ),
             log=StationEyes(self.gateway),
             party=self.config.party.id,
             access=self.access,
@@ -263,21 +371,36 @@ class Parts:
         """Take up what memory lost, what the file says, and what a crash left undone."""
         self.events.restore(self.kept)
         self.settling.restore(self.kept)
+        self.limiting.restore()
+        self.power_cuts.restore()
         await take_up(definitions_of(self.config), self.administration, self.catalogue)
-        await self.remote.give_up_unfinished(self.kept.unfinished_commands)
+        self._leftovers = await self.remote.give_up_unfinished(self.kept.unfinished_commands)
+        await self.roaming.load()
 
     def keep_running(self) -> None:
         """Start everything that runs in the background."""
         keep = self.supervisor
         keep.keep("settling", self.settling.run)
+        keep.keep("limits", self.limiting.run)
+        keep.keep("power cuts", self.power_cuts.run)
+        keep.keep("roaming", self._roam)
         keep.every(1.0, "grace", self.stations.expire)
         keep.every(5.0, "remote starts", self.remote.expire)
         keep.keep("loop watch", self.vitals.watch_loop)
         keep.every(3600.0, "retention", self._forget_old)
 
+    async def _roam(self) -> None:
+        leftovers, self._leftovers = self._leftovers, ()
+        await self.roaming.run(leftovers)
+
     async def _forget_old(self) -> None:
         kept = self.config.retention
-        log.info("retention.begins", journal_days=kept.journal_days)
+        gone = await maintenance.retention(
+            self.store,
+            maintenance.Keep(kept.journal_days, kept.authorisation_days, kept.exchange_days),
+            utc_now,
+        )
+        log.info("retention.done", rows=gone)
 
     def http(self) -> web.Application:
         """Return everything that is served over HTTP."""
@@ -286,7 +409,8 @@ class Parts:
         text = document(self.api.routes(), version("cms"))
         api.router.add_get("/openapi.json", _constant(text))
         app.add_subapp("/api/v1", api)
-        page = Page(self.access, self.config.party.name, self.config.http.tls is not None)
+        app.add_subapp("/ocpi", self.roaming.app())
+        page = WebPage(self.access, self.config.party.name, self.config.http.tls is not None)
         app.add_routes(page.routes())
         app.router.add_get("/healthz", _constant({"status": "ok"}))
         app.router.add_get("/readyz", self._ready)
@@ -333,6 +457,27 @@ def lanes_of(config: Config) -> list[EnrolmentLane]:
         )
         for each in config.enrolment
     ]
+
+
+def ocpi_of(config: Config) -> OcpiConfig:
+    party = config.party
+    own = OwnParty(party.country_code, party.party_id, party.name, party.website)
+    return OcpiConfig(
+        f"{config.public_url}/ocpi",
+        (own,),
+        page_limit=config.ocpi.page_limit,
+        request_timeout=timedelta(seconds=config.ocpi.timeout_seconds),
+    )
+
+
+def dark_rule(given: ChargingConfig) -> DarkRule:
+    return DarkRule(
+        least=given.dark_site_least,
+        percent=round(given.dark_site_share * 100),
+        window=timedelta(seconds=given.dark_site_window_seconds),
+        policy=DarkPolicy(given.power_cut_policy),
+        hold=timedelta(seconds=given.stitch_within_seconds),
+    )
 
 
 def definitions_of(config: Config) -> Definitions:
@@ -493,5 +638,13 @@ def upgrade(config: Config) -> str:
     """Bring the schema up to this version; says what is there now."""
     try:
         return asyncio.run(schema.upgrade(config.database.url))
+    except CmsError as error:
+        raise ConfigError(f"database.url: {error}") from None
+
+
+async def backup(config: Config, to: Path) -> None:
+    """Write a consistent copy of the store, also while a server runs."""
+    try:
+        await maintenance.backup(config.database.url, to)
     except CmsError as error:
         raise ConfigError(f"database.url: {error}") from None

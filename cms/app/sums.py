@@ -6,7 +6,7 @@ sum is the sum of the bills to the minor unit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -44,5 +44,8 @@ class DaySum:
 
 
 class Sums(Protocol):
+    def ledger(self) -> AsyncIterator[dict[str, object]]:
+        """Yield sessions, bills, journal and work items as plain data, one line each."""
+
     async def sums(self, query: SumQuery) -> Sequence[DaySum]:
         """Return the sums in order of site, day and currency; days without a bill are absent."""

@@ -45,7 +45,7 @@ class Office:
             text = await answer.text()
             if answer.status >= 400:
                 raise Refused(_said(text, answer.status))
-            return json.loads(text) if "json" in answer.content_type else text
+            return json.loads(text) if answer.content_type == "application/json" else text
 
 
 def _said(text: str, status: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import uvloop
 
 from cms import bootstrap, observability
 from cms.cli import demonstration
+from cms.cli.office import visit
 from cms.config import Config, ConfigError
 
 log = structlog.get_logger()
@@ -59,15 +59,11 @@ def backup(config: Config, to: Path) -> str:
 
 def export_ledger(config: Config, to: Path | None) -> None:
     """Write our ledger as JSON lines to a file or to standard output."""
-    text = "".join(f"{line}\n" for line in asyncio.run(_ledger_lines(config)))
+    text: str = visit(config, lambda office: office.get("/ledger.jsonl"))
     if to is None:
         sys.stdout.write(text)
     else:
         to.write_text(text)
-
-
-async def _ledger_lines(config: Config) -> list[str]:
-    return [json.dumps(line, ensure_ascii=False) async for line in bootstrap.ledger(config)]
 
 
 def demo(sessions: int, seed: int, report: Path | None, chargers: int) -> int:

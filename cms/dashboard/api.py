@@ -410,6 +410,15 @@ class Api:
             ),
             Route(
                 "GET",
+                "/ledger.jsonl",
+                admin,
+                "Sessions, bills, frames and work items as JSON lines",
+                self.ledger,
+                answer="lines",
+                streams=True,
+            ),
+            Route(
+                "GET",
                 "/audit",
                 admin,
                 "Who changed what",
@@ -783,6 +792,15 @@ class Api:
             item.id, given.action, call.caller.who, note=given.note, target=given.target
         )
         return views.work_item(closed)
+
+    async def ledger(self, call: Call) -> web.StreamResponse:
+        """Write our ledger line by line; it may be longer than memory."""
+        _only_all_sites(call)
+        response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+        await response.prepare(call.request)
+        async for line in self._desk.sums.ledger():
+            await response.write(dumps(line) + b"\n")
+        return response
 
     async def audit(self, call: Call) -> Any:
         given: AuditIn = call.query

@@ -14,6 +14,7 @@ _ANSWERS = {
     "object": ("application/json", {"type": "object"}),
     "array": ("application/json", {"type": "array", "items": {"type": "object"}}),
     "csv": ("text/csv", {"type": "string"}),
+    "lines": ("application/jsonl", {"type": "string"}),
     "events": ("text/event-stream", {"type": "string"}),
 }
 

@@ -1,0 +1,52 @@
+"""What a session that still runs costs so far: the same engine and the same facts as its bill."""
+
+from __future__ import annotations
+
+import asyncio
+from zoneinfo import ZoneInfo
+
+from cms.app.catalogue import Catalogue
+from cms.app.charging import Charging
+from cms.app.ports import Store
+from cms.domain.errors import InvalidValue
+from cms.domain.folding import fold
+from cms.domain.rating import Rating, rate
+from cms.domain.session import Session
+from cms.domain.tariff import Tariff
+from cms.domain.transaction import TransactionEvent
+from cms.domain.usage import usages_from_readings
+
+_LONG_RECORD = 200
+"""Events from which on folding and rating leave the event loop."""
+
+
+class RunningPrices:
+    def __init__(self, store: Store, catalogue: Catalogue, charging: Charging) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._charging = charging
+
+    async def so_far(self, session: Session) -> Rating | None:
+        """Rate an open session up to its last sample; None where nothing can be said yet."""
+        tariff = self._charging.tariff(session)
+        if tariff is None:
+            return None
+        events = [
+            entry.frame.event
+            for entry in await self._store.journal(session.id)
+            if entry.frame.event is not None and not entry.frame.quarantined
+        ]
+        if len(events) < _LONG_RECORD:
+            return self._rated(session, tariff, events)
+        return await asyncio.to_thread(self._rated, session, tariff, events)
+
+    def _rated(
+        self, session: Session, tariff: Tariff, events: list[TransactionEvent]
+    ) -> Rating | None:
+        told = fold(events)
+        site = self._catalogue.locations.get(session.location) if session.location else None
+        try:
+            usages = usages_from_readings(told.readings, dark=told.dark)
+            return rate(tariff, usages, site.zone if site is not None else ZoneInfo("UTC"))
+        except InvalidValue:
+            return None
