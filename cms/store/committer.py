@@ -23,6 +23,7 @@ from cms.app.ports import Clock
 from cms.app.writes import Committed, Unit
 from cms.domain.errors import StoreDown, UnitRefused
 from cms.store import codec
+from cms.store.address import first_line
 from cms.store.codec import Values
 
 log = structlog.get_logger("cms.store")
@@ -118,8 +119,9 @@ class Committer(ABC):
 
 
 def refused(error: Exception) -> UnitRefused:
-    log.warning("store.unit_refused", why=str(error), error=type(error).__name__)
-    return UnitRefused(str(error))
+    why = first_line(error)  # further lines repeat values, which do not belong in logs
+    log.warning("store.unit_refused", why=why, error=type(error).__name__)
+    return UnitRefused(why)
 
 
 def down(error: BaseException) -> StoreDown:

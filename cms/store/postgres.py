@@ -46,6 +46,7 @@ _GUILTY = (
 )
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _TRIES = 5
+_JOURNAL_KEY = "journal_key_key"
 
 LEASE = 0x636D73  # "cms": the advisory lock that every running server shares
 
@@ -180,12 +181,18 @@ class PostgresCommitter(Committer):
         return [down(error) for _ in group]
 
     async def _write_or_again(self, group: Sequence[Waiting]) -> list[Committed]:
-        """Write a group; again where two processes stood in each other's way."""
+        """Write a group; again where another process stood in its way.
+
+        It may have journalled one of our keys after we looked for it: the next look finds it.
+        """
         for _ in range(_TRIES - 1):
             try:
                 return await self._write(group)
             except _AGAIN:
                 continue
+            except asyncpg.UniqueViolationError as error:
+                if error.constraint_name != _JOURNAL_KEY:
+                    raise
         return await self._write(group)
 
     async def _write(self, waiting: Sequence[Waiting]) -> list[Committed]:

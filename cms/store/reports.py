@@ -11,13 +11,15 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, Select, Table, literal, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Table, func, literal, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cms.app.sums import DaySum, SumQuery
 from cms.domain.ids import LocationId
 from cms.store import codec
 from cms.store import tables as t
+from cms.store.statements import OLD_FRAMES, OLD_NOTES, OLD_SAMPLES
+from cms.store.tables import micros
 
 PAGE = 1000
 _ZONES_WIDEST = timedelta(hours=15)
@@ -38,7 +40,17 @@ class _Sum:
         self.gross += Decimal(row.gross)
 
 
+_OLD: dict[str, tuple[Table, str]] = {
+    "trim_samples": (t.journal, OLD_SAMPLES),
+    "trim_frames": (t.journal, OLD_FRAMES),
+    "trim_authorisations": (t.authorisations, OLD_NOTES),
+    "trim_exchanges": (t.exchanges, OLD_NOTES),
+}
+
+
 class Reports:
+    """Reads over many rows. The class that takes it in brings ``_reading``."""
+
     def _reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         raise NotImplementedError
 
@@ -100,6 +112,16 @@ class Reports:
             if len(rows) < PAGE:
                 return
             after = tuple(getattr(rows[-1], column.key or "") for column in by)
+
+    async def old(self, kind: str, before: datetime, limit: int) -> int:
+        """Count what retention's *kind* may cut that is older than *before*; *limit* is enough."""
+        table, condition = _OLD[kind]
+        rows = select(table.c.id).where(text(condition)).limit(limit).subquery()
+        async with self._reading() as connection:
+            found = await connection.execute(
+                select(func.count()).select_from(rows), {"before": micros(before)}
+            )
+            return int(found.scalar_one())
 
     async def ledger(self) -> AsyncIterator[dict[str, object]]:
         """Yield what the oracle compares: sessions, bills, journal, work items, as plain data.

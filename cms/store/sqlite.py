@@ -44,6 +44,11 @@ _GUILTY = (
 )
 
 
+CHECKPOINT_PAGES = 4000
+"""16 MB of log between checkpoints: fewer, so that a page written often is copied once, and yet none
+so long that acknowledgements wait for it noticeably."""
+
+
 def connect(path: Path, lock_wait: float = LOCK_WAIT_SECONDS) -> sqlite3.Connection:
     """Open *path* for writing, durable.
 
@@ -59,6 +64,7 @@ def connect(path: Path, lock_wait: float = LOCK_WAIT_SECONDS) -> sqlite3.Connect
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA cache_size=-32768")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         _check_durable(connection)
     except BaseException:
         connection.close()
