@@ -76,10 +76,10 @@ MAX_EARLY: Final = 16
 class Doorkeeper(Protocol):
     """Counts sockets that are not admitted yet."""
 
-    def knocks(self, address: str) -> bool:
-        """A socket was opened. False: too many of this address wait already."""
+    def knocks(self, socket: Socket) -> None:
+        """A socket was opened."""
 
-    def leaves(self, address: str) -> None:
+    def leaves(self, socket: Socket) -> None:
         """A socket that knocked was admitted or has gone."""
 
 
@@ -115,8 +115,8 @@ class Socket(ServerConnection):
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else ""
         super().connection_made(transport)
-        if self._doorkeeper is not None and not self._doorkeeper.knocks(self.address):
-            self.transport.abort()
+        if self._doorkeeper is not None:
+            self._doorkeeper.knocks(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.let_in()
@@ -125,7 +125,7 @@ class Socket(ServerConnection):
     def let_in(self) -> None:
         """Stop counting this socket as one that waits at the door."""
         if self._doorkeeper is not None:
-            self._doorkeeper.leaves(self.address)
+            self._doorkeeper.leaves(self)
             self._doorkeeper = None
 
     def data_received(self, data: bytes) -> None:

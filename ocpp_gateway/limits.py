@@ -14,7 +14,8 @@ class Limits:
         max_frame_before_boot, max_frame: bytes of one message, before and after a station is
             registered; larger ones close the socket with 1009.
         handshake_s: from TCP accept to upgrade.
-        unauthenticated_per_address: sockets of one address that are not admitted yet.
+        unauthenticated_per_address: sockets of one address that are not admitted yet; beyond it
+            those go that have stood longest, if longer than unauthenticated_grace_s.
         handshakes_per_s, handshake_burst: admission of upgrades; beyond it 503 and Retry-After.
         ping_after_s: silence before a ping. dead_after_s: silence before the socket is given up.
         ack_s: the longest that a station may wait for one answer before its socket is closed.
@@ -31,7 +32,8 @@ class Limits:
     max_frame_before_boot: int = 64 * 1024
     max_frame: int = 1024 * 1024
     handshake_s: float = 10.0
-    unauthenticated_per_address: int = 1000
+    unauthenticated_per_address: int = 50
+    unauthenticated_grace_s: float = 2.0
     handshakes_per_s: float = 2000.0
     handshake_burst: int = 10_000
     ping_after_s: float = 30.0

@@ -11,7 +11,6 @@ import asyncio
 import base64
 import logging
 import ssl
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -131,7 +130,7 @@ class Gateway:
         self._events = events
         self._clock = clock
         self._stations: dict[StationId, StationConnection] = {}
-        self._at_the_door: Counter[str] = Counter()
+        self._at_the_door: dict[str, dict[Socket, float]] = {}
         self._flaps = Flaps(self.limits.flaps, self.limits.flap_window_s)
         self._versions = {version.inbound.dialect: version for version in versions}
         self._outbound: Mapping[Dialect, OutboundSide] = {
@@ -252,14 +251,29 @@ class Gateway:
 
     # ------------------------------------------------------------ the door
 
-    def knocks(self, address: str) -> bool:
-        self._at_the_door[address] += 1
-        return self._at_the_door[address] <= self.limits.unauthenticated_per_address
+    def knocks(self, socket: Socket) -> None:
+        """Count a socket that is not admitted yet; beyond the cap the oldest idler goes.
 
-    def leaves(self, address: str) -> None:
-        self._at_the_door[address] -= 1
-        if self._at_the_door[address] <= 0:
-            del self._at_the_door[address]
+        A site's chargers that all come back at once pass the cap for a moment; only sockets that
+        stand at the door for longer than they need give way.
+        """
+        now = socket.loop.time()
+        door = self._at_the_door.setdefault(socket.address, {})
+        door[socket] = now
+        if len(door) <= self.limits.unauthenticated_per_address:
+            return
+        oldest, since = next(iter(door.items()))
+        if now - since >= self.limits.unauthenticated_grace_s:
+            self.leaves(oldest)
+            oldest.transport.abort()
+
+    def leaves(self, socket: Socket) -> None:
+        """A socket was admitted or has gone."""
+        door = self._at_the_door.get(socket.address)
+        if door is not None:
+            door.pop(socket, None)
+            if not door:
+                del self._at_the_door[socket.address]
 
     def _handshake(self, socket: ServerConnection, upgrade: Upgrade) -> Response | None:
         assert isinstance(socket, Socket)

@@ -7,6 +7,7 @@ import gc
 import json
 import socket as sockets
 import ssl
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -130,17 +131,29 @@ async def test_a_silent_socket_is_closed_at_the_handshake_deadline() -> None:
         writer.close()
 
 
-async def test_one_address_cannot_hold_many_sockets_at_the_door() -> None:
-    limits = Limits(unauthenticated_per_address=2)
+async def test_at_the_door_the_oldest_idler_gives_way_and_chargers_still_get_in() -> None:
+    limits = Limits(unauthenticated_per_address=2, unauthenticated_grace_s=0)
     async with serving(FakeCore(), limits) as (_, address):
         host, port = address.split("/")[2].split(":")
-        silent = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
-        reader, third = await asyncio.open_connection(host, int(port))
+        silent = [await asyncio.open_connection(host, int(port)) for _ in range(3)]
         async with asyncio.timeout(PATIENCE_S):
             with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-                await reader.readexactly(1)
-        for _, writer in [*silent, (reader, third)]:
+                await silent[0][0].readexactly(1)
+        async with charger(address) as station:
+            assert "currentTime" in await station.call("Heartbeat", {})
+        for _, writer in silent:
             writer.close()
+
+
+async def test_many_chargers_of_one_address_may_come_back_at_once() -> None:
+    limits = Limits(unauthenticated_per_address=2)
+    core = FakeCore(passwords={f"CS{n}": b"secret-1" for n in range(30)})
+    async with serving(core, limits) as (gateway, address), AsyncExitStack() as stack:
+        links = [stack.enter_async_context(charger(address, f"CS{n}")) for n in range(30)]
+        await asyncio.gather(*links)
+        for _ in links:
+            await core.until("connected")
+        assert len(gateway.online()) == 30
 
 
 # ---------------------------------------------------------------- what chargers say
