@@ -145,8 +145,9 @@ class Readings:
         register: a whole-number register (``meterStart``, ``meterStop``) -> (Wh, notes). None for
             the sentinels that mean "unknown" (negative ones).
         number: text -> (decimal, notes).
-        measure: (measurand or None, value text, unit or None, power of ten) -> (quantity, its
-            integer in that quantity's unit, notes). Quantity None = do not keep this sample; the
+        measure: (measurand or None, value, unit or None, power of ten) -> (quantity, its integer
+            in that quantity's unit, notes). The value is text, or the float that a JSON number
+            became (its shortest text is meant). Quantity None = do not keep this sample; the
             notes say why, and are empty if it is merely a quantity that we do not use.
         token: an idTag or idToken -> (text without control characters and outer blanks, notes).
         text: any free text that will be stored -> (the same without control characters, notes).
@@ -156,7 +157,7 @@ class Readings:
     energy: Callable[[str, str | None, str | None], Energy]
     register: Callable[[int], Energy]
     number: Callable[[str], Number]
-    measure: Callable[[str | None, str, str | None, int], Measured]
+    measure: Callable[[str | None, str | float, str | None, int], Measured]
     token: Callable[[str], Text]
     text: Callable[[str], Text]
 
@@ -322,10 +323,13 @@ def _strict_number(text: str) -> Number:
     return number, NO_NOTES
 
 
-def _strict_measure(measurand: str | None, value: str, unit: str | None, power: int) -> Measured:
+def _strict_measure(
+    measurand: str | None, value: str | float, unit: str | None, power: int
+) -> Measured:
     if measurand not in (None, "Energy.Active.Import.Register") or power:
         return None, 0, NO_NOTES
-    energy, notes = _strict_energy(value, unit, measurand)
+    text = value if isinstance(value, str) else repr(value)
+    energy, notes = _strict_energy(text, unit, measurand)
     return (None if energy is None else Quantity.ENERGY_REGISTER), energy or 0, notes
 
 

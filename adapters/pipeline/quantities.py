@@ -1,8 +1,8 @@
 """Q-059, Q-060, Q-080, Q-081, Q-088, Q-089: measured values and their units.
 
 A value that is no number, or whose unit nobody knows, is not kept; it is never 0. The common case
-(digits, or digits with one point, in a unit that fits) takes one table look-up and integer
-arithmetic.
+(digits, or digits with one point, in a unit that fits) takes one table look-up and one
+multiplication.
 """
 
 from __future__ import annotations
@@ -104,9 +104,32 @@ class Quantities:
             for measurand, quantity in _MEASURANDS.items()
             for unit in (None, *_own_units(quantity))
         }
+        self._quick = {
+            key: (quantity, 10.0**exponent, _quick_limit(quantity), notes)
+            for key, (quantity, exponent, notes) in self._table.items()
+        }
 
-    def measure(self, measurand: str | None, value: str, unit: str | None, power: int) -> Measured:
-        """Read one sampled value; see ``Readings.measure``."""
+    def measure(
+        self, measurand: str | None, value: str | float, unit: str | None, power: int
+    ) -> Measured:
+        """Read one sampled value; see ``Readings.measure``.
+
+        The quick way multiplies in binary. It is left wherever binary could round another way
+        than the exact decimal would: a plain number of moderate size, not near a half.
+        """
+        quick = self._quick.get((measurand, unit))
+        if quick is not None and not power:
+            quantity, factor, limit, notes = quick
+            if value.__class__ is float or _is_plain(value):
+                scaled = float(value) * factor + 0.5
+                if 0.5 <= scaled < limit:
+                    whole = int(scaled)
+                    if _NEAR < scaled - whole < 1 - _NEAR:
+                        return quantity, whole, notes
+        text = value if isinstance(value, str) else repr(value)
+        return self._exactly(measurand, text, unit, power)
+
+    def _exactly(self, measurand: str | None, value: str, unit: str | None, power: int) -> Measured:
         entry = self._table.get((measurand, unit))
         if entry is None:
             entry = self._odd_entry(measurand, unit)
@@ -180,6 +203,29 @@ _Entry = tuple[Quantity | None, int, Notes]
 _BY_PROFILE = Note("Q-080", "labelled in the thousandth of what it is; scaled by profile")
 
 
+_NEAR = 1e-6
+"""So near to a half a number is rounded exactly. Below 10^9 binary errs by less than this."""
+
+_QUICK_DIGITS = 15
+
+
+def _is_plain(value: str | float) -> bool:
+    """Whether *value* is digits with at most one point: what a float reads without surprise."""
+    return (
+        isinstance(value, str)
+        and len(value) <= _QUICK_DIGITS
+        and value.isascii()
+        and value.replace(".", "", 1).isdecimal()
+    )
+
+
+def _quick_limit(quantity: Quantity | None) -> float:
+    """Return what a plausible number of *quantity* is below, at most 10^9."""
+    if quantity is Quantity.STATE_OF_CHARGE:
+        return 10_001.0
+    return 250_001.0 if quantity is Quantity.TEMPERATURE else 1e9
+
+
 def _implausible(quantity: Quantity, number: int) -> bool:
     if quantity in _ENERGIES:
         return number < 0
@@ -190,22 +236,6 @@ def _implausible(quantity: Quantity, number: int) -> bool:
 
 def _scaled(text: str, exponent: int) -> tuple[int | None, Notes]:
     """Return *text* times ten to *exponent*, half up, exactly."""
-    if text.isdecimal() and text.isascii() and 0 <= exponent <= _MAX_DIGITS - len(text):
-        return int(text) * 10**exponent, NO_NOTES
-    whole, point, tail = text.partition(".")
-    if (
-        point
-        and tail.isdecimal()
-        and whole.isdecimal()
-        and text.isascii()
-        and 0 <= exponent <= _MAX_DIGITS - len(text)
-    ):
-        shown = tail[:exponent].ljust(exponent, "0")
-        return int(whole + shown) + (tail[exponent : exponent + 1] >= "5"), NO_NOTES
-    return _by_decimal(text, exponent)
-
-
-def _by_decimal(text: str, exponent: int) -> tuple[int | None, Notes]:
     value, notes = number(text)
     if value is None:
         return None, notes

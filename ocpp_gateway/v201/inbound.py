@@ -323,7 +323,7 @@ class Inbound:
                 unit = sampled.unitOfMeasure
                 quantity, number, notes = measure(
                     sampled.measurand or None,
-                    repr(sampled.value),  # the shortest text that means this very number
+                    sampled.value,
                     None if unit is UNSET else unit.unit or None,
                     0 if unit is UNSET else unit.multiplier or 0,
                 )

@@ -156,6 +156,19 @@ def test_energy_agrees_with_the_exact_conversion(value: Decimal, unit: str) -> N
     assert READ.energy(str(value), unit, REGISTER)[0] == wh(str(value), unit)
 
 
+@given(st.decimals(0, 10**9, places=5, allow_nan=False), st.sampled_from(["Wh", "kWh"]))
+def test_a_json_number_is_read_as_its_shortest_text(value: Decimal, unit: str) -> None:
+    number = float(value)
+    assert READ.measure(REGISTER, number, unit, 0)[1] == wh(repr(number), unit)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 9999))
+def test_numbers_near_a_half_are_rounded_half_up_exactly(whole: int, fraction: int) -> None:
+    for text in (f"{whole}.{fraction:04d}", f"{whole}.{fraction:04d}5", f"{whole}.5"):
+        assert READ.measure(REGISTER, text, "kWh", 0)[1] == wh(text, "kWh")
+        assert READ.measure(REGISTER, float(text), "Wh", 0)[1] == wh(text, "Wh")
+
+
 @given(st.text(max_size=80), st.text(max_size=8) | st.none(), st.integers(-400, 400))
 def test_no_value_breaks_the_reader_of_quantities(value: str, unit: str | None, power: int) -> None:
     READ.measure(REGISTER, value, unit, power)
