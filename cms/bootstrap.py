@@ -9,9 +9,10 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import adapters
-from cms.app.administration import Administration, By
+from cms.app.administration import Administration
 from cms.app.authorising import Authoriser, AuthorisingRules
 from cms.app.casefile import CaseFile
 from cms.app.catalogue import Catalogue
@@ -30,10 +31,8 @@ from cms.app.lanes import Lanes
 from cms.app.limiting import Limiting
 from cms.app.live import LiveState
 from cms.app.ports import (
-    Invitation,
     LoggedFrame,
     Page,
-    PartnerHealth,
     RefusedHandshake,
     Restored,
     StationLink,
@@ -53,9 +52,9 @@ from cms.dashboard.routing import application, json_response
 from cms.domain.audit import WorkAction, WorkItem
 from cms.domain.commands import Answer, Command, Outcome
 from cms.domain.darkness import DarkPolicy, DarkRule
-from cms.domain.errors import CmsError, Conflict, InvalidValue, NotFound
+from cms.domain.errors import CmsError, InvalidValue, NotFound
 from cms.domain.ids import LocationId, PartnerId, StationId
-from cms.domain.partner import ApiKey, Partner, Right
+from cms.domain.partner import ApiKey, Right
 from cms.domain.rating import Rating
 from cms.domain.session import Session
 from cms.intake.base import within
@@ -64,7 +63,7 @@ from cms.store import maintenance, opening, schema
 from cms.store.store import SqlStore
 from cms.vitals import Vitals, settle_memory
 from ocpi_cpo.config import OcpiConfig, OwnParty
-from ocpi_cpo.errors import OcpiError
+from ocpi_cpo.desk import Partners
 from ocpi_cpo.service import OcpiService
 from ocpp_gateway.frame_log import Direction
 from ocpp_gateway.limits import Limits
@@ -153,71 +152,6 @@ class NoWork:
         target: str | None = None,
     ) -> WorkItem:
         raise NotFound("work item", id)
-
-
-class PartnerOffice:
-    """What operators do about partners, over the OCPI edge (implements ``PartnerDesk``)."""
-
-    def __init__(
-        self,
-        roaming: OcpiService,
-        administration: Administration,
-        catalogue: Catalogue,
-        versions_url: str,
-    ) -> None:
-        self._roaming = roaming
-        self._versions_url = versions_url
-        self._administration = administration
-        self._catalogue = catalogue
-
-    async def invite(
-        self, partner: PartnerId, name: str, who: str, *, private: bool = False
-    ) -> Invitation:
-        token = await self._roaming.invite(self._new(partner, name, private), who)
-        return Invitation(partner, self._versions_url, token)
-
-    async def register(
-        self,
-        partner: PartnerId,
-        name: str,
-        url: str,
-        token: str,
-        who: str,
-        *,
-        private: bool = False,
-    ) -> Partner:
-        SECRETS.add(token)
-        await self._administration.put_partner(self._new(partner, name, private), By(who))
-        try:
-            await self._roaming.register(partner, url, token, who)
-        except OcpiError as error:
-            raise Conflict(f"{partner}: {error.message}") from None
-        return self._catalogue.partners[partner]
-
-    async def unregister(self, partner: PartnerId, who: str) -> None:
-        await self._roaming.unregister(partner, who)
-
-    async def resync(self, partner: PartnerId, who: str) -> None:
-        await self._roaming.resync(partner, who)
-
-    def health(self, partner: PartnerId) -> PartnerHealth:
-        told = self._roaming.health(partner)
-        push = told.get("push")
-        line = push if isinstance(push, dict) else {}
-        failures = int(line.get("failures", 0))
-        return PartnerHealth(
-            partner,
-            connected=bool(line),
-            last_error=f"{failures} failures in a row" if failures else None,
-            lag=sum(line.get("waiting", {}).values()),
-            parked=int(line.get("parked", 0)),
-        )
-
-    def _new(self, partner: PartnerId, name: str, private: bool) -> Partner:
-        known = self._catalogue.partners.get(partner)
-        if known is not None:
-            return replace(known, name=name, allow_private_addresses=private)
-        return Partner(partner, name, allow_private_addresses=private, created_at=utc_now())
 
 
 class Parts:
@@ -348,12 +282,7 @@ class Parts:
             sums=self.store,
             casefile=CaseFile(self.store, self.catalogue),
             work=NoWork(),
-            partners=PartnerOffice(
-                self.roaming,
-                self.administration,
-                self.catalogue,
-                f"{self.config.public_url}/ocpi/versions",
-            ),
+            partners=Partners(self.roaming, self.catalogue, ocpi_of(self.config)),
             log=StationEyes(self.gateway),
             party=self.config.party.id,
             access=self.access,
@@ -397,7 +326,7 @@ class Parts:
         kept = self.config.retention
         gone = await maintenance.retention(
             self.store,
-            maintenance.Keep(kept.journal_days, kept.authorisation_days, kept.exchange_days),
+            maintenance.Keep(kept.journal_days, kept.exchange_days, kept.authorisation_days),
             utc_now,
         )
         log.info("retention.done", rows=gone)
