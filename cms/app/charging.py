@@ -52,7 +52,7 @@ from cms.domain.ids import (
     TransactionId,
 )
 from cms.domain.joining import Orphan, names_one, only_fit, only_orphan
-from cms.domain.session import NO_LIMIT, Limit, Session, SessionStatus
+from cms.domain.session import NO_LIMIT, OPEN, Limit, Session, SessionStatus
 from cms.domain.status import ConnectorReport, EvseState
 from cms.domain.tariff import Tariff, tariff_hash
 from cms.domain.token import AuthMethod, Decision, Verdict
@@ -344,12 +344,29 @@ class Charging:
             return await self._continue(frame, session, event, decision)
         if theirs and event.kind is EventKind.STARTED:
             return await self._start(frame, transaction, event, decision)
-        settled = await self._store.session_of(station, transaction)
-        if settled is not None:
-            return await self._after_end(frame, settled, event, decision)
+        kept = await self._store.session_of(station, transaction)
+        if kept is not None:
+            return await self._kept(frame, kept, event, decision)
         if theirs:
             return await self._start(frame, transaction, event, decision)
         return await self._nameless(frame, transaction, event, decision)
+
+    async def _kept(
+        self,
+        frame: Frame,
+        session: Session,
+        event: TransactionEvent,
+        decision: Decision | None,
+    ) -> Ack:
+        """Take in an event of a session that only the store knows: settled, as a rule.
+
+        An open one was made durable while whoever waited for it was cancelled; it is taken up.
+        """
+        if session.status not in OPEN:
+            return await self._after_end(frame, session, event, decision)
+        self._remember(session)
+        self._live.put_session(session)
+        return await self._continue(frame, session, event, decision)
 
     async def _continue(
         self,
@@ -389,10 +406,10 @@ class Charging:
             except UnitRefused:
                 if transaction is None:
                     continue  # another transaction has the number that we drew
-                settled = await self._store.session_of(station, transaction)
-                if settled is None:
+                kept = await self._store.session_of(station, transaction)
+                if kept is None:
                     raise
-                return await self._after_end(frame, settled, event, decision)
+                return await self._kept(frame, kept, event, decision)
         raise UnitRefused("no transaction number is free")
 
     async def _open_session(
@@ -681,19 +698,27 @@ class Charging:
     ) -> Ack:
         """Keep a fact about a session that is settled. It is never reopened, its bill never changed."""
         ack = Ack(verdict=None if decision is None else decision.verdict)
-        contradicts = (event.kind is EventKind.ENDED and not progress.same_end(session, event)) or (
-            event.kind is EventKind.STARTED and not progress.same_start(session, event)
-        )
+        begins = event.kind is EventKind.STARTED and Flag.SEQ_GAP in session.flags
+        contradicts = not begins and _contradicts(session, event)
+        after = replace(session, flags=session.flagged(Flag.AFTER_END))
+        if begins:  # it was withheld for want of its start; a person may try again
+            after = self._owned(
+                progress.begun(after, event),
+                decision,
+                self._remote_start(session.station, event),
+                self._connector(session.ref, event.connector),
+            )
         unit: list[Write] = [
             replace(
                 _journal(frame, session.transaction, event, session.id, ack),
                 quarantined=contradicts,
             ),
-            PutSession(replace(session, flags=session.flagged(Flag.AFTER_END))),
+            *self._keep_tariff(after),
+            PutSession(after),
         ]
         if contradicts:
             unit.append(PutWorkItem(oddities.contradiction(session, event, frame)))
-        elif progress.adds_energy(session, event):
+        elif not begins and progress.adds_energy(session, event):
             unit.append(PutWorkItem(oddities.late_energy(session, event, frame)))
         done = await self._store.commit(unit)
         return ack if done.first is None else done.first
@@ -1048,6 +1073,17 @@ def _start_flags(
     if event.offline:
         flags.append(Flag.STARTED_OFFLINE)
     return tuple(dict.fromkeys(flags))
+
+
+def _contradicts(session: Session, event: TransactionEvent) -> bool:
+    """Whether a second start or end says other values than those that hold."""
+    match event.kind:
+        case EventKind.STARTED:
+            return not progress.same_start(session, event)
+        case EventKind.ENDED:
+            return not progress.same_end(session, event)
+        case EventKind.UPDATED:
+            return False
 
 
 def _looks_drawn(uid: str) -> bool:

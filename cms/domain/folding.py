@@ -50,7 +50,8 @@ class Folded:
         last_wh, last_at: the newest register, of whatever event.
         energy_wh: stop less start; None where it cannot be told or is not believable.
         readings: time-ordered, first and last with a register, ready for
-            ``usages_from_readings``; empty unless ``billable``.
+            ``usages_from_readings``; of an open transaction, up to its last register; empty where
+            something is not believable.
         dark: intervals without power at the site.
         charging: the last told state; None = nothing was said.
         gaps: missing numbers as (first, last), both included.
@@ -280,13 +281,27 @@ def _with_energy(told: Folded, flags: set[Flag], most_w: int) -> Folded:
         withheld=wrong,
         flags=tuple(sorted(flags, key=_FLAGS.__getitem__)),
     )
-    if told.ended is None or wrong is not None or start is None or stop is None:
+    if wrong is not None and told.ended is not None:
         return told
+    if told.ended is None or start is None or stop is None:
+        return replace(told, readings=_so_far(told, meters))
+    stop = max(stop, start)
     return replace(
         told,
-        energy_wh=max(stop - start, 0),
-        readings=_readings(told, start, max(stop, start), meters),
+        energy_wh=stop - start,
+        readings=_readings(told, start, stop, told.ended.occurred_at, meters),
     )
+
+
+def _so_far(told: Folded, meters: _Meters) -> tuple[Reading, ...]:
+    """Return the readings of a transaction that still runs, up to its last register."""
+    start, last, at = told.start_wh, told.last_wh, told.last_at
+    if start is None or last is None or at is None or told.began_at is None:
+        return ()
+    inner = [wh for when, wh in sorted(meters.registers.items()) if when >= told.began_at]
+    if at <= told.began_at or _fall([start, *inner]):
+        return ()
+    return _readings(told, start, max(last, start), at, meters)
 
 
 def _doubt(
@@ -471,10 +486,12 @@ def _summed(
     return registers
 
 
-def _readings(told: Folded, start: int, stop: int, meters: _Meters) -> tuple[Reading, ...]:
-    """Return what was read, in order of time, from the start to the end."""
-    began, ended = told.began_at, told.ended_at
-    assert began is not None and ended is not None  # only called for what has both
+def _readings(
+    told: Folded, start: int, stop: int, ended: datetime, meters: _Meters
+) -> tuple[Reading, ...]:
+    """Return what was read, in order of time, from the start until *ended*."""
+    began = told.began_at
+    assert began is not None  # something was said, else there is nothing to read
     states = dict(_states(told.events, began))
     moments = {*meters.registers, *meters.powers, *meters.currents, *states}
     inner = sorted(at for at in moments if began < at < ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -485,6 +486,29 @@ async def test_after_a_restart_a_running_session_goes_on(world: World) -> None:
     assert again.session().delivered_wh == 1000
     assert again.live.evse(REF).session == again.session().id
     assert again.charging.tariff(again.session()) is not None
+
+
+async def test_a_start_whose_waiter_was_cancelled_is_taken_up_from_the_store(
+    world: World,
+) -> None:
+    visit = await world.desk.connected(CS1, "", "1.6")
+    at = world.now
+    commit = world.store.commit
+
+    async def cancelled(unit: object) -> object:
+        await commit(unit)  # type: ignore[arg-type]
+        raise asyncio.CancelledError
+
+    world.store.commit = cancelled  # type: ignore[assignment,method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        await world.start(visit, at=at)
+    world.store.commit = commit  # type: ignore[method-assign]
+    world.later(minutes=10)
+    ack = await world.start(visit, at=at)
+    await world.stop(visit, ack.transaction)
+
+    assert world.session().status is SessionStatus.STOPPED
+    assert world.store.items == {}
 
 
 async def test_what_nobody_can_read_is_kept_and_acknowledged(world: World) -> None:

@@ -232,5 +232,13 @@ def test_an_open_transaction_tells_its_newest_register() -> None:
     assert not told.billable and told.stop_wh is None
 
 
+def test_an_open_transaction_can_be_priced_up_to_its_last_register() -> None:
+    told = fold([started(), updated(20, 3000), event(EventKind.UPDATED, 25)])
+
+    assert [(each.at, each.wh) for each in told.readings] == [(at(0), 1000), (at(20), 3000)]
+    assert fold([started()]).readings == ()
+    assert fold([started(), updated(20, 0)]).readings == ()
+
+
 def test_nothing_folds_to_nothing() -> None:
     assert fold([]) == Folded(withheld="nothing was said")
