@@ -145,7 +145,7 @@ class Charging:
         self._keys: dict[SessionId, bytes] = {}
         self._orphans: dict[StationId, list[Orphan]] = {}
         self._hashes: dict[str, tuple[Tariff, TariffHash]] = {}
-        self._kept: set[TariffHash] = set()
+        self._kept_tariffs: set[TariffHash] = set()
         self.snapshots: dict[TariffHash, Tariff] = {}
         self.on_stopped: Callable[[Session], None] = _ignore
         self.on_progress: Callable[[Session], None] = _ignore
@@ -155,7 +155,7 @@ class Charging:
     def restore(self, kept: Restored) -> None:
         """Take up open sessions with their tariffs, and orphan stops that wait for their start."""
         self.snapshots.update(kept.snapshots)
-        self._kept.update(kept.snapshots)
+        self._kept_tariffs.update(kept.snapshots)
         for session in sorted(kept.open_sessions, key=lambda each: each.started_at):
             self._remember(session)
             self._live.put_session(session)
@@ -947,7 +947,7 @@ class Charging:
     def _keep_tariff(self, session: Session) -> Sequence[Write]:
         """Keep the price with the session, in the same commit; once is enough for all sessions."""
         hash = session.tariff
-        if hash is None or hash in self._kept:
+        if hash is None or hash in self._kept_tariffs:
             return ()
         known = self.snapshots.get(hash)
         tariff = known or next(t for t, known in self._hashes.values() if known == hash)
@@ -956,7 +956,7 @@ class Charging:
 
     def _tariff_kept(self, session: Session) -> None:
         if session.tariff is not None:
-            self._kept.add(session.tariff)
+            self._kept_tariffs.add(session.tariff)
 
 
 def concluded_row(session: Session, now: datetime, visit: int = 0) -> JournalFrame:
