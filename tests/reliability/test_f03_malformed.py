@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from msgspec import inspect
 import adapters
 from cms.app.ports import Frame
 from cms.app.writes import Ack
-from cms.domain.ids import TransactionId
+from cms.bootstrap import running
+from cms.config import Config
+from cms.domain.ids import StationId, TransactionId
 from ocpp_gateway.adaptation import Dialect
 from ocpp_gateway.frames import ERROR_CODES
 from ocpp_gateway.server import Gateway, Version
@@ -208,6 +211,92 @@ async def test_what_is_stored_of_a_damaged_frame_is_the_frame_as_it_came(dialect
             assert frame.raw == (data.encode() if isinstance(data, str) else data), row["name"]
             await client.hear()
         await sender.leave()
+
+
+# ---------------------------------------------------------------- the whole product behind it
+
+
+def config_in(folder: Path) -> Config:
+    connector = {
+        "number": 1,
+        "standard": "IEC_62196_T2_COMBO",
+        "format": "CABLE",
+        "power_type": "DC",
+        "max_voltage": 500,
+        "max_amperage": 120,
+    }
+    here = {"latitude": "12.97", "longitude": "77.64", "time_zone": "Asia/Kolkata"}
+    return Config.model_validate(
+        {
+            "ocpp": {"host": "127.0.0.1", "port": 0},
+            "http": {"host": "127.0.0.1", "port": 0, "operator_file": folder / "operator.json"},
+            "database": {"url": f"sqlite:///{folder}/cms.db"},
+            "locations": [
+                {"id": "L", "name": "L", "address": "1", "city": "B", "country": "IND", **here}
+            ],
+            "chargers": [
+                {
+                    "id": name,
+                    "location": "L",
+                    "auth": "none",
+                    "approval": "approved",
+                    "evses": [{"number": 1, "connectors": [connector]}],
+                }
+                for name in ("CS1", "CS2")
+            ],
+        }
+    )
+
+
+REPEATED = "StartTransaction: the payload missing"
+"""Says what an empty payload says, so it is the same message again and hears the first answer."""
+
+
+async def exchanged(client: Charger, data: str | bytes) -> str:
+    """Send one frame and return how it was answered: silence, answered, or an error code."""
+    await client.say(data)
+    await client.say('[2,"probe","Heartbeat",{}]')
+    found = "silence"
+    while (answer := await client.hear())[1] != "probe":
+        assert found == "silence", "one call has one answer"
+        found = answer[2] if answer[0] == 4 else "answered"
+    return found
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+async def test_the_whole_product_gives_the_same_verdicts_and_loses_no_transaction_data(
+    dialect: Dialect, tmp_path: Path
+) -> None:
+    """Gateway, use cases and a durable store; every start, stop and event is in the journal."""
+    wrong, told, mine = [], [], rows(dialect)
+    async with running(config_in(tmp_path)) as server:
+        address = f"ws://127.0.0.1:{server.ocpp_port}/ocpp/"
+        async with (
+            charger(address, "CS1", None, [dialect.value]) as client,
+            charger(address, "CS2", None, ["ocpp1.6"]) as bystander,
+        ):
+            await bystander.boot()
+            await client.call("BootNotification", BOOTS[dialect])
+            for row in (row for row in mine if row["verdict"] != "closed 1009"):
+                data = data_of(row)
+                acknowledged = row["verdict"] in ("stored", "kept", "answered")
+                wanted = "answered" if acknowledged else row["verdict"]
+                if (found := await exchanged(client, data)) != wanted:
+                    wrong.append((row["kind"], row["name"], wanted, found))
+                unique = "MeterValues" not in row["name"] and row["name"] != REPEATED
+                if row["kind"] == "transaction" and unique:
+                    told.append(data.encode() if isinstance(data, str) else data)
+            assert "currentTime" in await bystander.call("Heartbeat", {})
+        ages = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+        kept = await server.parts.store.journal_of(StationId("CS1"), *ages, 10_000)
+    journal = {entry.frame.raw for entry in kept}
+    lost = [data[:80] for data in told if data not in journal]
+    print(
+        f"F03 {dialect} whole product: {len(mine)} frames, wrong verdicts {len(wrong)}, "
+        f"transaction frames {len(told)}, lost {len(lost)}"
+    )
+    assert wrong == []
+    assert lost == []
 
 
 # ---------------------------------------------------------------- every field, every wrong type
