@@ -32,7 +32,6 @@ from cms.app.limiting import Limiting
 from cms.app.live import LiveState
 from cms.app.ports import (
     LoggedFrame,
-    Page,
     RefusedHandshake,
     Restored,
     StationLink,
@@ -43,16 +42,17 @@ from cms.app.running import RunningPrices
 from cms.app.settling import Settling, SettlingRules
 from cms.app.stations import StationDesk, StationRules, Stations
 from cms.app.supervision import Supervisor, supervised
+from cms.app.work import Work
 from cms.config import ChargingConfig, Config, ConfigError
 from cms.dashboard.access import Access
 from cms.dashboard.api import Api, Desk
 from cms.dashboard.openapi import document
 from cms.dashboard.page import Page as WebPage
 from cms.dashboard.routing import application, json_response
-from cms.domain.audit import WorkAction, WorkItem
+from cms.domain.audit import WorkItem
 from cms.domain.commands import Answer, Command, Outcome
 from cms.domain.darkness import DarkPolicy, DarkRule
-from cms.domain.errors import CmsError, InvalidValue, NotFound
+from cms.domain.errors import CmsError, InvalidValue
 from cms.domain.ids import LocationId, PartnerId, StationId
 from cms.domain.partner import ApiKey, Right
 from cms.domain.rating import Rating
@@ -136,22 +136,6 @@ class StationEyes:
             RefusedHandshake(each.at, each.identity, each.source, f"{each.status} {each.reason}")
             for each in self._gateway.refused.last(limit=200)
         ]
-
-
-class NoWork:
-    async def items(self, open_only: bool, page: Page) -> Sequence[WorkItem]:
-        return []
-
-    async def act(
-        self,
-        id: str,
-        action: WorkAction,
-        who: str,
-        *,
-        note: str | None = None,
-        target: str | None = None,
-    ) -> WorkItem:
-        raise NotFound("work item", id)
 
 
 class Parts:
@@ -240,6 +224,21 @@ class Parts:
             utc_now,
             SettlingRules(),
         )
+        self.work = Work(
+            self.store,
+            self.live,
+            self.catalogue,
+            self.charging,
+            self.settling,
+            utc_now,
+            self._retry_delivery,
+        )
+
+    async def _retry_delivery(self, item: WorkItem, who: str) -> None:
+        """A parked delivery is the roaming edge's: its partner is tried again, now."""
+        partner = str(item.evidence.get("partner", ""))
+        log.info("delivery.retried", partner=partner, by=who)
+        self.roaming.retry(PartnerId(partner))
 
     async def _price_so_far(self, session: Session) -> Rating | None:
         return await self.running_prices.so_far(session)
@@ -281,7 +280,7 @@ class Parts:
             remote=self.remote,
             sums=self.store,
             casefile=CaseFile(self.store, self.catalogue),
-            work=NoWork(),
+            work=self.work,
             partners=Partners(self.roaming, self.catalogue, ocpi_of(self.config)),
             log=StationEyes(self.gateway),
             party=self.config.party.id,
