@@ -17,7 +17,7 @@ from cms.app.ports import Clock
 from cms.store import address
 from cms.store.errors import CannotOpen
 from cms.store.group import Trim
-from cms.store.store import SqlStore
+from cms.store.store import SqlReader, SqlStore
 
 BATCH = 500
 """Rows per transaction of retention: so many that charging does not notice."""
@@ -130,7 +130,7 @@ def _pg_dump() -> str | None:
     return str(found[-1]) if found else shutil.which("pg_dump")
 
 
-async def export_ledger(store: SqlStore) -> AsyncIterator[dict[str, object]]:
+async def export_ledger(store: SqlReader) -> AsyncIterator[dict[str, object]]:
     """Yield our ledger for the oracle: sessions, bills, journal, work items as plain data."""
     async for line in store.ledger():
         yield line

@@ -15,7 +15,7 @@ from cms.app.ports import Clock
 from cms.store import address, lease, postgres, schema, sqlite
 from cms.store.committer import LOCK_WAIT_SECONDS, Committer
 from cms.store.errors import CannotOpen
-from cms.store.store import SqlStore
+from cms.store.store import SqlReader, SqlStore
 
 READERS = 5
 
@@ -40,6 +40,27 @@ async def open_store(
     opening = _sqlite if where.get_backend_name() == "sqlite" else _postgres
     async with opening(where, clock, lock_wait) as store:
         yield store
+
+
+@asynccontextmanager
+async def open_for_reading(url: str, clock: Clock) -> AsyncIterator[SqlReader]:
+    """Open the store at *url* for reading only: no lease, no migration, beside a running server.
+
+    Raises:
+        CannotOpen: one line that says why, and what to do.
+    """
+    where = address.parse(url)
+    if where.get_backend_name() == "sqlite":
+        if not address.path_of(where).exists():
+            raise CannotOpen(f"cannot open {address.shown(where)}: no such file")
+        engine = _sqlite_readers(where)
+    else:
+        engine = _postgres_readers(where, LOCK_WAIT_SECONDS)
+    await schema.check(where)
+    try:
+        yield SqlReader(engine, clock)
+    finally:
+        await engine.dispose()
 
 
 async def server_runs(url: str) -> bool:

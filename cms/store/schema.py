@@ -113,7 +113,10 @@ async def _on_connection(url: URL, work: Any) -> Any:
 
 
 def _on_sqlite(url: URL, work: Any) -> Any:
+    if work is _current and not address.path_of(url).exists():
+        return None  # and do not make the file by looking
     engine = create_engine(url.set(drivername="sqlite"), poolclass=NullPool)
+    begin = "BEGIN" if work is _current else "BEGIN IMMEDIATE"
 
     # The driver's own idea of transactions leaves DDL out of them; ours takes it in.
     @event.listens_for(engine, "connect")
@@ -122,7 +125,7 @@ def _on_sqlite(url: URL, work: Any) -> Any:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql(begin)
 
     with engine.connect() as connection:
         result = work(connection)

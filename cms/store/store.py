@@ -13,7 +13,11 @@ from cms.store.reads import Reads
 from cms.store.reports import Reports
 
 
-class SqlStore(Reads, Reports):
+class SqlReader(Reads, Reports):
+    """A store that is only read, while a server may write it. Made by ``open_for_reading``."""
+
+
+class SqlStore(SqlReader):
     """Writes go through the group committer, reads through a pool of their own.
 
     Made by ``open_store``. Implements the port whole.

@@ -29,7 +29,7 @@ from cms.domain.transaction import EventKind
 from cms.store import address, schema
 from cms.store.errors import CannotOpen, InUse, NotDurable, SchemaTooNew, SchemaTooOld
 from cms.store.maintenance import Keep, backup, export_ledger, retention
-from cms.store.opening import open_store, server_runs
+from cms.store.opening import open_for_reading, open_store, server_runs
 from cms.store.store import SqlStore
 from cms.store.tables import metadata
 from tests.contract import samples as x
@@ -333,6 +333,18 @@ async def test_the_ledger_tells_sessions_bills_frames_and_work(store: SqlStore) 
     }
 
 
+async def test_the_ledger_is_read_beside_a_running_server(
+    database_url: str, tmp_path: Path, store: SqlStore, watch: Watch
+) -> None:
+    await store.commit([w.PutSession(x.SESSION)])
+    async with open_for_reading(database_url, watch) as reader:
+        lines = [line async for line in export_ledger(reader)]
+    assert [line["id"] for line in lines] == ["s1"]
+    with pytest.raises(CannotOpen, match="no such file"):
+        async with open_for_reading(f"sqlite:///{tmp_path}/none.db", watch):
+            pass
+
+
 async def test_a_long_ledger_is_walked_in_pages_and_complete(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,3 +401,28 @@ async def test_bills_of_a_site_nobody_knows_count_in_utc(store: SqlStore) -> Non
     (only,) = await store.sums(SumQuery(x.NOW.date(), x.NOW.date()))
     assert (only.location, only.day, only.bills) == ("LOC1", x.NOW.date(), 1)
     assert await store.session(SessionId("s1")) is None
+
+
+async def test_looking_at_a_missing_file_does_not_make_it(tmp_path: Path) -> None:
+    assert await schema.current(f"sqlite:///{tmp_path}/none.db") is None
+    assert not (tmp_path / "none.db").exists()
+
+
+async def test_a_migration_that_dies_leaves_the_version_before(
+    tmp_path: Path, empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step fails at its last statement: nothing of it is there, and it runs again."""
+    from alembic import op
+
+    original = op.execute
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("killed here")
+
+    for url in (f"sqlite:///{tmp_path}/cms.db", empty_postgres_url):
+        monkeypatch.setattr(op, "execute", fails)
+        with pytest.raises(CannotOpen, match="killed here"):
+            await schema.upgrade(url)
+        assert await schema.current(url) is None
+        monkeypatch.setattr(op, "execute", original)
+        assert await schema.upgrade(url) == schema.newest()

@@ -254,3 +254,19 @@ async def test_one_who_stops_waiting_hurts_nobody(database_url: str, watch: Watc
         said = await asyncio.gather(*tasks, return_exceptions=True)
         assert sum(isinstance(each, Committed) for each in said) == 19
         assert store.waiting == 0
+
+
+async def test_postgres_tables_locked_by_a_stranger_are_down_and_come_back(
+    postgres_url: str, watch: Watch
+) -> None:
+    async with open_store(postgres_url, watch, lock_wait=0.3) as store:
+        stranger = await asyncpg.connect(postgres_url)
+        lock = stranger.transaction()
+        await lock.start()
+        await stranger.execute("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreDown, match="lock timeout"):
+            await store.commit(start(1))
+        await lock.rollback()
+        await stranger.close()
+        await until(lambda: is_up(store))
+        assert (await store.commit(start(1))).first is None
