@@ -52,8 +52,8 @@ from cms.domain.ids import (
     TransactionId,
 )
 from cms.domain.joining import Orphan, names_one, only_fit, only_orphan
-from cms.domain.session import NO_LIMIT, OPEN, Limit, Session, SessionStatus
-from cms.domain.status import ConnectorReport, EvseState
+from cms.domain.session import NO_LIMIT, OPEN, Limit, Session, SessionStatus, evolve_session
+from cms.domain.status import ConnectorReport, EvseState, evolve_evse
 from cms.domain.tariff import Tariff, tariff_hash
 from cms.domain.token import AuthMethod, Decision, Verdict
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
@@ -870,14 +870,14 @@ class Charging:
         """Show what is durable now, and tell whoever acts on it."""
         for each in done.touched:
             if each.kind == "session" and each.key == session.id:
-                session = replace(session, touched_at=each.last_updated)
+                session = evolve_session(session, touched_at=each.last_updated)
         self._live.put_session(session)
         for state in states:
             self._live.put(state)
         if session.running:
             state = self._live.evse(session.ref)
             if state.session == session.id:
-                self._live.put(replace(state, meter=progress.meter(session)))
+                self._live.put(evolve_evse(state, meter=progress.meter(session)))
         if done.touched:
             self._live.publish(done.touched)
         (self.on_progress if session.running else self.on_stopped)(session)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 
 from cms.app.writes import Touched
 from cms.domain.ids import EvseRef, SessionId, StationId
 from cms.domain.session import Session
-from cms.domain.status import EvseState
+from cms.domain.status import EvseState, evolve_evse
 
 
 class Subscription:
@@ -104,7 +103,7 @@ class LiveState:
                 self._updated[each.kind, each.key] = each.last_updated
             if each.kind == "evse":
                 ref = EvseRef.parse(each.key)
-                self.put(replace(self.evse(ref), last_updated=each.last_updated))
+                self.put(evolve_evse(self.evse(ref), last_updated=each.last_updated))
             for subscription in self._subscriptions:
                 subscription.offer(each)
         if news:

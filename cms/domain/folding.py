@@ -401,16 +401,19 @@ class Newest:
 def newest(samples: Sequence[Sample]) -> Newest | None:
     """Return the newest register, power and state of charge; None if none of them is told."""
     latest: dict[Quantity, Sample] = {}
-    phases = False
+    phases: list[Sample] = []
     for sample in samples:
-        if sample.phase is None and (sample.place == "outlet" or sample.quantity in _OF_CAR):
-            known = latest.get(sample.quantity)
+        quantity = sample.quantity
+        if quantity not in _NEWEST:
+            continue
+        if sample.phase is not None:
+            phases.append(sample)
+        elif sample.place == "outlet" or quantity is Quantity.STATE_OF_CHARGE:
+            known = latest.get(quantity)
             if known is None or sample.at >= known.at:
-                latest[sample.quantity] = sample
-        else:
-            phases = True
+                latest[quantity] = sample
     if phases:
-        _add_phases(latest, samples)
+        _add_phases(latest, phases)
     register = latest.get(Quantity.ENERGY_REGISTER)
     power = latest.get(Quantity.POWER)
     charge = latest.get(Quantity.STATE_OF_CHARGE)
@@ -425,7 +428,7 @@ def newest(samples: Sequence[Sample]) -> Newest | None:
     )
 
 
-_OF_CAR = frozenset({Quantity.STATE_OF_CHARGE})
+_NEWEST = frozenset({Quantity.ENERGY_REGISTER, Quantity.POWER, Quantity.STATE_OF_CHARGE})
 
 
 def _add_phases(latest: dict[Quantity, Sample], samples: Sequence[Sample]) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from cms.domain.folding import REGISTER_TOLERANCE_WH, newest, same_values, takes_power
 from cms.domain.joining import Orphan, register_of
 from cms.domain.meter import ReadingContext
-from cms.domain.session import Session, SessionStatus
+from cms.domain.session import Session, SessionStatus, evolve_session
 from cms.domain.status import LastMeter
 from cms.domain.transaction import EventKind, Flag, TransactionEvent
 
@@ -43,7 +43,7 @@ def progressed(session: Session, event: TransactionEvent) -> Session:
     elif delivered > session.delivered_wh:
         charging = True
     active = session.status is SessionStatus.PENDING and (charging or delivered > 0)
-    return replace(
+    return evolve_session(
         session,
         status=SessionStatus.ACTIVE if active else session.status,
         start_wh=start_wh,

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from cms.domain.evolve import evolver
 from cms.domain.ids import (
     CommandId,
     EvseRef,
@@ -114,3 +115,7 @@ class Session:
     def flagged(self, *flags: Flag) -> tuple[Flag, ...]:
         """Return this session's flags with *flags* added once each, in order of first sight."""
         return tuple(dict.fromkeys((*self.flags, *flags)))
+
+
+evolve_session = evolver(Session)
+"""``replace`` for the hot path."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from cms.domain.evolve import evolver
 from cms.domain.ids import EvseRef, SessionId
 
 
@@ -127,23 +128,27 @@ class EvseState:
         """Return the state after one connector's report; itself where nothing is new."""
         if self.connectors.get(connector) is report:
             return self
-        return self.observed(replace(self, connectors={**self.connectors, connector: report}))
+        return self.observed(evolve_evse(self, connectors={**self.connectors, connector: report}))
 
     def with_presence(self, presence: Presence) -> EvseState:
         """Return the state after the station came or went."""
         if presence is self.presence:
             return self
-        return self.observed(replace(self, presence=presence))
+        return self.observed(evolve_evse(self, presence=presence))
 
     def with_session(self, session: SessionId | None) -> EvseState:
         """Return the state after a session began (its id) or ended (None)."""
         if session == self.session:
             return self
         meter = self.meter if session is not None else None
-        return self.observed(replace(self, session=session, meter=meter))
+        return self.observed(evolve_evse(self, session=session, meter=meter))
 
     def observed(self, new: EvseState) -> EvseState:
         """Return *new* with its version risen if the outside world sees a difference."""
         if new.status is self.status:
             return new
-        return replace(new, version=self.version + 1)
+        return evolve_evse(new, version=self.version + 1)
+
+
+evolve_evse = evolver(EvseState)
+"""``replace`` for the hot path."""
