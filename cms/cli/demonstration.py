@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ class Scene:
     ledger: Ledger
     drives: list[Drive] = field(default_factory=list)
     authorise_ms: list[float] = field(default_factory=list)
+    status_ms: list[float] = field(default_factory=list)
 
 
 def run(sessions: int, seed: int, report: Path | None, chargers: int) -> int:
@@ -152,6 +154,7 @@ async def _play(
             return 0
         await _watch(scene, _drive(scene, sessions, seed))
         await _authorise_cards(scene)
+        await _break_and_mend(scene)
         await _drain(scene)
         await _stop(server)
     verdict, figures = _judge(scene, sessions)
@@ -277,6 +280,30 @@ async def _authorise_cards(scene: Scene) -> None:
             scene.authorise_ms.append((time.monotonic() - began) * 1000)
 
 
+async def _break_and_mend(scene: Scene) -> None:
+    """Let chargers fail and recover, and take the time until the partner has heard of it."""
+    for station in scene.stations[:20]:
+        for repaired in (False, True):
+            seen = len(scene.partner.arrivals)
+            began = time.monotonic()
+            station.fault(1, repaired=repaired)
+            patched = partial(_patched, scene.partner, station.config.identity, seen)
+            heard = await scene.partner.wait_for(patched, timeout=10)
+            scene.status_ms.append((heard - began) * 1000)
+
+
+def _patched(partner: Emsp, identity: str, since: int) -> float | None:
+    """When the partner got the first PATCH of this charger's EVSE after so many requests."""
+    return next(
+        (
+            each.monotonic
+            for each in partner.arrivals[since:]
+            if each.method == "PATCH" and each.path.endswith(f"/{identity}*1")
+        ),
+        None,
+    )
+
+
 async def _drain(scene: Scene) -> None:
     await asyncio.gather(*(each.drained() for each in scene.stations))
 
@@ -348,7 +375,7 @@ def _judge(scene: Scene, sessions: int) -> tuple[Verdict, dict[str, Any]]:
         "cost_recomputed": str(sum((Decimal(each["incl"]) for each in recomputed), Decimal(0))),
         "mismatches": mismatches,
         "latency_ms": {
-            "status_to_partner": _percentiles(_status_latencies(scene)),
+            "status_to_partner": _percentiles(scene.status_ms),
             "authorise": _percentiles(scene.authorise_ms),
             "start_to_charger": _percentiles(_start_latencies(scene)),
         },
@@ -378,23 +405,6 @@ def _start_latencies(scene: Scene) -> list[float]:
             after = next((at for at in arrivals if at >= command.sent), None)
             if after is not None:
                 found.append((after - command.sent) * 1000)
-    return found
-
-
-def _status_latencies(scene: Scene) -> list[float]:
-    """From a charger's StatusNotification leaving to the next PATCH of its EVSE at the partner."""
-    found = []
-    for station in scene.stations:
-        patches = [
-            each.monotonic
-            for each in scene.partner.arrivals
-            if each.method == "PATCH" and f"/{station.config.identity}*1" in each.path
-        ]
-        for at, way, text in _times(station):
-            if way == ">" and '"StatusNotification"' in text and "Available" in text:
-                after = next((each for each in patches if each >= at), None)
-                if after is not None and after - at < 1.0:
-                    found.append((after - at) * 1000)
     return found
 
 
