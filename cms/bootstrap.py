@@ -20,7 +20,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import adapters
-from cms.app.administration import Administration
+from cms.app.administration import OPERATOR, Administration
 from cms.app.authorising import Authoriser, AuthorisingRules
 from cms.app.casefile import CaseFile
 from cms.app.catalogue import Catalogue
@@ -74,9 +74,6 @@ from ocpp_gateway.v201.inbound import Inbound as Inbound201
 from ocpp_gateway.v201.outbound import Outbound as Outbound201
 
 log = structlog.get_logger()
-
-OPERATOR = "operator"
-"""Id of the key that the command line uses; drawn at each start, never stored."""
 
 
 def utc_now() -> datetime:
@@ -301,7 +298,8 @@ class Parts:
         self.settling.restore(self.kept)
         self.limiting.restore()
         self.power_cuts.restore()
-        await take_up(definitions_of(self.config), self.administration, self.catalogue)
+        defined = definitions_of(self.config)
+        await take_up(defined, self.administration, self.catalogue, self.store)
         self._leftovers = await self.remote.give_up_unfinished(self.kept.unfinished_commands)
         await self.roaming.load()
 

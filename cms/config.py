@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from cms.domain.errors import InvalidValue
 from cms.domain.ids import LocationId, PartnerId
-from cms.intake.base import Intake, first_of
+from cms.intake.base import Intake, Moment, first_of
 from cms.intake.tariffs import RuleIn, TariffIn
 from cms.intake.tokens import TokenIn
 from cms.intake.topology import ChargerIn, LocationIn
@@ -92,7 +91,7 @@ class RetentionConfig(Intake):
 
 class EnrolmentConfig(Intake):
     location: str
-    until: datetime
+    until: Moment
     secret: Annotated[str, Field(min_length=16)] | None = None
     networks: tuple[str, ...] = ()
     password: str | None = None
@@ -151,7 +150,7 @@ def load(path: Path | None) -> Config:
     try:
         return checked(Config.model_validate(data))
     except ValidationError as error:
-        raise ConfigError(f"{name}: {first_of(error)}") from None
+        raise ConfigError(f"{name}: {first_of(error, Config)}") from None
     except InvalidValue as error:
         raise ConfigError(f"{name}: {error}") from None
 

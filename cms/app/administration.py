@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from cms.app.catalogue import Catalogue
+from cms.app.catalogue import Catalogue, key_of
 from cms.app.gatekeeping import hash_key, new_password
 from cms.app.lanes import Lanes
 from cms.app.live import LiveState
@@ -47,6 +47,9 @@ from cms.domain.topology import Approval, ChargingStation, Location, StationKey
 
 FILE = "file"
 """Who changes what the config file defines."""
+
+OPERATOR = "operator"
+"""Id of the key that the command line uses; drawn at each start, never stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,13 @@ class Administration:
 
         Raises:
             NotFound: no such station.
+            Forbidden: the config file defines it.
         """
         async with self._lanes(station):
             before = self._catalogue.stations.get(station)
             if before is None:
                 raise NotFound("charger", station)
+            self._guard(before, by, f"charger {station}")
             new = replace(before, approval=approval)
             if new != before:
                 await self._put_station(new, before, by)
@@ -163,8 +168,7 @@ class Administration:
     async def put_tariff(self, tariff: Tariff, by: By) -> Tariff:
         """Add or replace a tariff. Running sessions keep the one that they started with."""
         before = self._catalogue.tariffs.get(tariff.id)
-        if tariff.id in self._catalogue.file_tariffs and by.who != FILE:
-            raise Forbidden(f"tariff {tariff.id} is defined by the config file")
+        _not_of_file(tariff.id in self._catalogue.file_tariffs, by, f"tariff {tariff.id}")
         if before == tariff:
             return tariff
         await self._commit(
@@ -172,8 +176,6 @@ class Administration:
             self._entry(by, "tariff", tariff.id, before, tariff),
         )
         self._catalogue.tariffs[tariff.id] = tariff
-        if by.who == FILE:
-            self._catalogue.file_tariffs.add(tariff.id)
         return tariff
 
     async def drop_tariff(self, id: TariffId, by: By) -> None:
@@ -186,8 +188,7 @@ class Administration:
         before = self._catalogue.tariffs.get(id)
         if before is None:
             raise NotFound("tariff", id)
-        if id in self._catalogue.file_tariffs and by.who != FILE:
-            raise Forbidden(f"tariff {id} is defined by the config file")
+        _not_of_file(id in self._catalogue.file_tariffs, by, f"tariff {id}")
         shown = next(self._catalogue.connectors_with(id), None)
         if shown is not None:
             raise Conflict(f"tariff {id} is still shown at EVSE {shown.evse.uid}")
@@ -199,7 +200,13 @@ class Administration:
         self._catalogue.file_tariffs.discard(id)
 
     async def put_rule(self, rule: TariffRule, by: By) -> TariffRule:
-        """Add or replace a line of the price book; every site it concerns is told again."""
+        """Add or replace a line of the price book; every site it concerns is told again.
+
+        Raises:
+            Forbidden: the config file defines it.
+            NotFound: its tariff is unknown.
+        """
+        _not_of_file(rule.id in self._catalogue.file_rules, by, f"tariff rule {rule.id}")
         before = self._catalogue.rules.get(rule.id)
         if before == rule:
             return rule
@@ -216,6 +223,7 @@ class Administration:
         before = self._catalogue.rules.get(id)
         if before is None:
             raise NotFound("tariff rule", id)
+        _not_of_file(id in self._catalogue.file_rules, by, f"tariff rule {id}")
         await self._commit(
             [DropTariffRule(id), *self._touch_sites(before)],
             self._entry(by, "tariff_rule", id, before, None),
@@ -225,7 +233,12 @@ class Administration:
     # -- tokens, partners, keys
 
     async def put_token(self, token: Token, by: By) -> bool:
-        """Add or replace a token. Returns True if it is new."""
+        """Add or replace a token. Returns True if it is new.
+
+        Raises:
+            Forbidden: the config file defines it.
+        """
+        _not_of_file(key_of(token) in self._catalogue.file_tokens, by, f"token {token.uid}")
         before = self._catalogue.token(token.partner, token.uid, token.type)
         if before == token:
             return False
@@ -299,6 +312,8 @@ class Administration:
         before = self._catalogue.api_keys.get(id)
         if before is None:
             raise NotFound("API key", id)
+        if id == OPERATOR:
+            raise Forbidden("the command line's own key ends with the server")
         after = replace(before, revoked=True)
         entry = self._entry(by, "api_key", id, _shown(before), _shown(after))
         await self._commit([PutApiKey(after)], entry)
@@ -324,8 +339,7 @@ class Administration:
     # -- inside
 
     def _guard(self, before: Location | ChargingStation | None, by: By, what: str) -> None:
-        if before is not None and before.from_file and by.who != FILE:
-            raise Forbidden(f"{what} is defined by the config file")
+        _not_of_file(before is not None and before.from_file, by, what)
 
     def _check(self, station: ChargingStation) -> None:
         if station.location not in self._catalogue.locations:
@@ -364,8 +378,10 @@ class Administration:
         return before.observed(replace(before, live=station.live, removed=gone))
 
     async def _put_key(self, key: StationKey, by: By, what: str) -> None:
-        if key.station not in self._catalogue.stations:
+        station = self._catalogue.stations.get(key.station)
+        if station is None:
             raise NotFound("charger", key.station)
+        self._guard(station, by, f"charger {key.station}")
         entry = AuditEntry(self._clock(), by.who, what, f"charger:{key.station}", reason=by.reason)
         await self._commit([PutStationKey(key)], entry)
         self._catalogue.keys[key.station] = key
@@ -393,6 +409,11 @@ class Administration:
     async def _commit(self, writes: Sequence[Write], entry: AuditEntry) -> None:
         done = await self._store.commit([*writes, Audit(entry)])
         self._live.publish(done.touched)
+
+
+def _not_of_file(of_file: bool, by: By, what: str) -> None:
+    if of_file and by.who != FILE:
+        raise Forbidden(f"{what} is defined by the config file; change it there")
 
 
 def _shown_in_audit(value: object | None) -> object | None:

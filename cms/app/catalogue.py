@@ -46,6 +46,11 @@ TokenKey = tuple[PartnerId | None, str, TokenType]
 """Owner, uid without case, type: what makes a token one token."""
 
 
+def key_of(token: Token) -> TokenKey:
+    """Return what makes *token* this token and no other."""
+    return token.partner, token.uid.casefold(), token.type
+
+
 class Catalogue:
     def __init__(self) -> None:
         self.locations: dict[LocationId, Location] = {}
@@ -54,6 +59,8 @@ class Catalogue:
         self.keys: dict[StationId, StationKey] = {}
         self.tariffs: dict[TariffId, Tariff] = {}
         self.file_tariffs: set[TariffId] = set()
+        self.file_rules: set[str] = set()
+        self.file_tokens: set[TokenKey] = set()
         self.rules: dict[str, TariffRule] = {}
         self.partners: dict[PartnerId, Partner] = {}
         self.api_keys: dict[str, ApiKey] = {}
@@ -167,8 +174,7 @@ class Catalogue:
     # -- tokens
 
     def put_token(self, token: Token) -> None:
-        key = (token.partner, token.uid.casefold(), token.type)
-        self._tokens.setdefault(token.uid.casefold(), {})[key] = token
+        self._tokens.setdefault(token.uid.casefold(), {})[key_of(token)] = token
 
     def tokens_named(self, uid: str) -> Iterable[Token]:
         """Every token of that uid, our own first."""

@@ -41,7 +41,7 @@ from cms.domain.partner import Right
 from cms.domain.session import OPEN, Limit, Session, SessionStatus
 from cms.domain.token import TokenType
 from cms.domain.topology import Approval, ChargingStation
-from cms.intake.base import Intake
+from cms.intake.base import Intake, Moment
 from cms.intake.tariffs import RuleIn, TariffIn
 from cms.intake.tokens import TokenIn
 from cms.intake.topology import ChargerIn, LocationIn
@@ -60,15 +60,15 @@ class SessionsIn(Paged):
     charger: str | None = None
     status: SessionStatus | None = None
     running: bool | None = None
-    started_from: datetime | None = None
-    started_to: datetime | None = None
+    started_from: Moment | None = None
+    started_to: Moment | None = None
     id_token: str | None = None
 
 
 class CdrsIn(Paged):
     site: str | None = None
-    ended_from: datetime | None = None
-    ended_to: datetime | None = None
+    ended_from: Moment | None = None
+    ended_to: Moment | None = None
 
 
 class DaysIn(Intake):
@@ -148,7 +148,7 @@ class KeyIn(Intake):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     rights: Annotated[frozenset[Right], Field(min_length=1)]
     sites: frozenset[str] | None = None
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
 
 class TokensIn(Paged):

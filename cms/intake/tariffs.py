@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from typing import Annotated
 
@@ -25,7 +25,7 @@ from cms.domain.tariff import (
     Tax,
 )
 from cms.domain.tariff_choice import TariffRule
-from cms.intake.base import Intake
+from cms.intake.base import Intake, Moment, values_of, within
 
 
 class TaxIn(Intake):
@@ -45,11 +45,13 @@ class ComponentIn(Intake):
     taxes: tuple[TaxIn, ...] | None = None
 
     def value(self) -> PriceComponent:
-        taxes = None if self.taxes is None else tuple(each.value() for each in self.taxes)
+        taxes = None if self.taxes is None else values_of("taxes", self.taxes, TaxIn.value)
         return PriceComponent(self.dimension, self.price, self.step_size, taxes)
 
 
 class RestrictionsIn(Intake):
+    """Bounds in site time, kWh, A, kW and seconds; *day_of_week* counts from 1, Monday, to 7."""
+
     start_time: time | None = None
     end_time: time | None = None
     start_date: date | None = None
@@ -66,7 +68,9 @@ class RestrictionsIn(Intake):
     reservation: ReservationPhase | None = None
 
     def value(self) -> Restrictions:
-        return Restrictions(**{name: getattr(self, name) for name in type(self).model_fields})
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        given["day_of_week"] = frozenset(day - 1 for day in self.day_of_week)
+        return Restrictions(**given)
 
 
 class ElementIn(Intake):
@@ -74,10 +78,10 @@ class ElementIn(Intake):
     restrictions: RestrictionsIn | None = None
 
     def value(self) -> Element:
-        return Element(
-            tuple(each.value() for each in self.components),
-            ALWAYS if self.restrictions is None else self.restrictions.value(),
-        )
+        components = values_of("components", self.components, ComponentIn.value)
+        with within("restrictions"):
+            when = ALWAYS if self.restrictions is None else self.restrictions.value()
+        return Element(components, when)
 
 
 class LimitIn(Intake):
@@ -105,8 +109,8 @@ class TariffIn(Intake):
     min_price: LimitIn | None = None
     max_price: LimitIn | None = None
     kind: TariffKind | None = None
-    valid_from: datetime | None = None
-    valid_to: datetime | None = None
+    valid_from: Moment | None = None
+    valid_to: Moment | None = None
     names: tuple[TextIn, ...] = ()
     alt_url: str | None = None
 
@@ -116,7 +120,7 @@ class TariffIn(Intake):
             currency=self.currency,
             elements=self._elements(),
             basis=self.basis,
-            taxes=tuple(each.value() for each in self.taxes),
+            taxes=values_of("taxes", self.taxes, TaxIn.value),
             min_price=None if self.min_price is None else self.min_price.value(),
             max_price=None if self.max_price is None else self.max_price.value(),
             kind=self.kind,
@@ -131,7 +135,7 @@ class TariffIn(Intake):
             raise InvalidValue("elements", "give either elements or price_per_kwh")
         if self.price_per_kwh is not None:
             return (Element((PriceComponent(Dimension.ENERGY, self.price_per_kwh),)),)
-        return tuple(each.value() for each in self.elements)
+        return values_of("elements", self.elements, ElementIn.value)
 
 
 class RuleIn(Intake):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
 
 from cms.domain.ids import PartnerId
 from cms.domain.token import Token, TokenType, Whitelist
-from cms.intake.base import Intake
+from cms.intake.base import Intake, Moment
 
 
 class TokenIn(Intake):
@@ -25,7 +24,7 @@ class TokenIn(Intake):
     visual_number: str | None = None
     group: str | None = None
     language: Annotated[str, Field(min_length=2, max_length=2)] | None = None
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
     def value(self) -> Token:
         return Token(

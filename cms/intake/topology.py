@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -23,7 +22,7 @@ from cms.domain.topology import (
     OpeningTimes,
     PowerType,
 )
-from cms.intake.base import Intake, within
+from cms.intake.base import Intake, Moment, values_of
 
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9*_=+|@.:-]{1,48}$")]
@@ -45,8 +44,8 @@ class HoursIn(Intake):
 
 
 class PeriodIn(Intake):
-    begin: datetime
-    end: datetime
+    begin: Moment
+    end: Moment
 
     def value(self) -> ExceptionalPeriod:
         return ExceptionalPeriod(self.begin, self.end)
@@ -61,9 +60,11 @@ class OpeningIn(Intake):
     def value(self) -> OpeningTimes:
         return OpeningTimes(
             self.twentyfourseven,
-            tuple(Hours(each.weekday, each.begin, each.end) for each in self.regular),
-            tuple(each.value() for each in self.openings),
-            tuple(each.value() for each in self.closings),
+            values_of(
+                "regular", self.regular, lambda each: Hours(each.weekday, each.begin, each.end)
+            ),
+            values_of("openings", self.openings, PeriodIn.value),
+            values_of("closings", self.closings, PeriodIn.value),
         )
 
 
@@ -109,7 +110,7 @@ class EvseIn(Intake):
         return Evse(
             EvseRef(station, self.number),
             EvseUid(self.uid or f"{station}*{self.number}"),
-            tuple(each.value() for each in self.connectors),
+            values_of("connectors", self.connectors, ConnectorIn.value),
             self.evse_id,
             self.capabilities,
             self.floor_level,
@@ -135,7 +136,7 @@ class ChargerIn(Intake):
         return ChargingStation(
             station,
             LocationId(self.location),
-            tuple(each.value(station) for each in self.evses),
+            values_of("evses", self.evses, lambda each: each.value(station)),
             self.approval,
             self.profile,
         )
@@ -188,12 +189,3 @@ class LocationIn(Intake):
 
 def _business(given: BusinessIn | None) -> Business | None:
     return None if given is None else given.value()
-
-
-def chargers(given: list[ChargerIn], where: str = "chargers") -> list[ChargingStation]:
-    """Read many, naming the one that is wrong."""
-    found = []
-    for position, each in enumerate(given):
-        with within(f"{where}[{position}]"):
-            found.append(each.value())
-    return found
