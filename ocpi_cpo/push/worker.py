@@ -287,7 +287,7 @@ class Worker:
                 continue
             except Exception as error:
                 log.error("push.failed", partner=self.partner, exc_info=error)
-                told = Told(Result.PARK, f"our mistake: {type(error).__name__}")
+                told = Told(Result.AGAIN, f"our mistake: {type(error).__name__}")
             await self._landed(stream, item, told, began)
 
     async def _landed(self, stream: Stream, item: Item, told: Told, began: float) -> None:

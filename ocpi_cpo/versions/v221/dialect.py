@@ -72,7 +72,7 @@ class V221:
             )
             for each in wire.roles
         )
-        if len(set(roles)) != len({(each.role, each.id) for each in roles}):
+        if len(roles) != len({(each.role, each.id) for each in roles}):
             raise BadParameter("roles: a role of a party is named twice")
         return TheirCredentials(wire.token, wire.url, roles)
 

@@ -7,8 +7,9 @@ written straight to the store, as the core's use cases do in one commit.
 from __future__ import annotations
 
 import asyncio
+import io
 import socket as sockets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -271,7 +272,8 @@ class Asker:
             sent["Authorization"] = authorization_header
         elif self.token is not None:
             sent["Authorization"] = authorization(self.token)
-        payload = raw if raw is not None else None if body is None else dumps(body)
+        content = raw if raw is not None else None if body is None else dumps(body)
+        payload = None if content is None else io.BytesIO(content)
         url = path if path.startswith("http") else f"{self.base}{path}"
         async with aiohttp.ClientSession() as http:
             async with http.request(
@@ -348,6 +350,13 @@ def bill_of(session: Session) -> Cdr:
         session.ended_at,
         rating.total,
     )
+
+
+async def until(probe: Callable[[], Any], timeout: float = 5.0) -> None:
+    """Wait for something in memory that no event announces."""
+    async with asyncio.timeout(timeout):
+        while not probe():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
