@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Protocol
-from uuid import uuid4
 
 from cms.app import oddities
 from cms.app.authorising import START_DEADLINE_SECONDS
@@ -50,6 +49,7 @@ from cms.domain.ids import (
     StationId,
     TariffHash,
     TransactionId,
+    new_session_id,
 )
 from cms.domain.joining import Orphan, names_one, only_fit, only_orphan
 from cms.domain.session import NO_LIMIT, OPEN, Limit, Session, SessionStatus, evolve_session
@@ -471,7 +471,7 @@ class Charging:
         ref = EvseRef(station, evse)
         begun = event.kind is EventKind.STARTED
         session = Session(
-            orphan.session if orphan is not None else SessionId(str(uuid4())),
+            orphan.session if orphan is not None else new_session_id(frame.received_at),
             station,
             evse,
             SessionStatus.PENDING,
@@ -949,8 +949,10 @@ class Charging:
         hash = session.tariff
         if hash is None or hash in self._kept_tariffs:
             return ()
-        known = self.snapshots.get(hash)
-        tariff = known or next(t for t, known in self._hashes.values() if known == hash)
+        fresh = (tariff for tariff, known in self._hashes.values() if known == hash)
+        tariff = self.snapshots.get(hash) or next(fresh, None)
+        if tariff is None:  # that of a session which was settled before we started: kept long ago
+            return ()
         self.snapshots[hash] = tariff
         return (KeepTariff(hash, tariff),)
 
