@@ -141,7 +141,7 @@ def contradiction(session: Session, event: TransactionEvent, frame: Frame) -> Wo
             "holds": {"at": held[0] and held[0].isoformat(), "register_wh": held[1]},
             "contradicts": {
                 "at": event.occurred_at.isoformat(),
-                "register_wh": event.register_wh,
+                "register_wh": register_of(event),
             },
         },
     )
