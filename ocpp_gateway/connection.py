@@ -323,7 +323,7 @@ class StationConnection(Talk):
         self._worker: asyncio.Task[None] | None = None
         self._rpc: Rpc[tuple[Request, asyncio.Future[Answer]]] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._pinged_at = 0.0
+        self._pinged_at = -1.0
         self._gate = False
         self._booting = 0
         self._closing = False

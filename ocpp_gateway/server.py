@@ -24,7 +24,7 @@ from websockets.http11 import Request as Upgrade
 from websockets.http11 import Response
 
 from cms.app.ports import Admitted as Verdict
-from cms.app.ports import Boot, Clock, Gatekeeper, StationEvents
+from cms.app.ports import Boot, Clock, Frame, Gatekeeper, StationEvents
 from cms.domain.commands import Answer, Command, Outcome
 from cms.domain.errors import StoreDown
 from cms.domain.ids import StationId
@@ -418,18 +418,31 @@ class Gateway:
         alive = await old.answers_ping(self.limits.probe_s)
         if alive and old.socket.address != new.socket.address:
             self._suspect(new)
+        new.open_gate()
         if alive:
-            old.close(GOING_AWAY, "replaced by a newer connection")
+            await old.finish(GOING_AWAY, "replaced by a newer connection")
         else:
             old.socket.transport.abort()
-        new.open_gate()
 
     def _suspect(self, new: StationConnection) -> None:
+        """Two living devices use one identity. Once it looks like a fight, a person must see it."""
         station = new.visit.station
         times = self._flaps.count(station, self._hub.loop.time())
         log.warning(
             "station.taken_over_alive", station=station, source=new.socket.address, times=times
         )
+        if times == self.limits.flaps:
+            self._hub.spawn(self._report_fight(new))
+
+    async def _report_fight(self, new: StationConnection) -> None:
+        now = self._clock()
+        detail = f"taken over alive {self.limits.flaps} times, last from {new.socket.address}"
+        try:
+            await self._events.security_event(
+                Frame(new.visit, "TakeOver", b"", now), "IdentityFight", now, detail
+            )
+        except StoreDown:
+            log.warning("station.fight_not_kept", station=new.visit.station)
 
     def _left(self, connection: StationConnection) -> None:
         station = connection.visit.station

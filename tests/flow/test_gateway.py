@@ -629,6 +629,20 @@ async def test_the_newest_connection_wins_and_is_the_only_one_that_is_asked() ->
             assert await old.closed() == 1001
 
 
+async def test_what_the_old_socket_had_said_is_served_and_answered_there() -> None:
+    core = FakeCore()
+    async with serving(core) as (_, address), charger(address) as old:
+        await core.until("connected")
+        core.durable.clear()
+        await old.say(json.dumps([2, "a", "StartTransaction", START]))
+        await core.until("heard")
+        async with charger(address):
+            await core.until("connected")
+            core.durable.set()
+            assert (await old.hear())[:2] == [3, "a"]
+            assert await old.closed() == 1001
+
+
 async def test_late_death_of_an_old_socket_does_not_take_the_station_offline() -> None:
     core = FakeCore()
     async with serving(core, Limits(probe_s=0.2)) as (gateway, address):
@@ -664,6 +678,7 @@ async def test_two_devices_that_fight_for_one_identity_are_stopped() -> None:
                 assert await held[n - 1][1].closed() == 1001
         assert await status_of_refusal(address) == 503
         assert gateway.counters.takeovers == 2
+        assert (await core.until("security_event"))[1] == "IdentityFight"
         for link, _ in held:
             await link.__aexit__(None, None, None)
 
