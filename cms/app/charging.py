@@ -12,54 +12,48 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Protocol
 
 from cms.app import oddities
-from cms.app.authorising import START_DEADLINE_SECONDS
 from cms.app.catalogue import Catalogue
 from cms.app.lanes import Lanes
 from cms.app.live import LiveState
+from cms.app.places import Places
 from cms.app.ports import Clock, Frame, Restored, Soon, StatusReport, Store
-from cms.app.remote import limit_of
+from cms.app.rows import (
+    evse_rows,
+    interruption_rows,
+    journal_row,
+    note_rows,
+    progress_row,
+    touch,
+)
+from cms.app.terms import RemoteStarts, Terms, Tokens, start_flags
 from cms.app.writes import (
     Ack,
-    AuthorisationNote,
     CommandRecord,
     Committed,
-    JournalFrame,
-    KeepTariff,
     PutCommand,
-    PutEvse,
     PutSession,
     PutWorkItem,
-    SessionProgress,
-    Touch,
     Write,
-    moved,
 )
 from cms.domain import progress
 from cms.domain.audit import WorkItem, WorkType
 from cms.domain.errors import UnitRefused
-from cms.domain.folding import OURS, takes_power
+from cms.domain.folding import takes_power
 from cms.domain.ids import (
     EvseRef,
-    LocationId,
-    PartnerId,
     SessionId,
     StationId,
-    TariffHash,
     TransactionId,
     new_session_id,
 )
 from cms.domain.joining import Orphan, names_one, only_fit, only_orphan
-from cms.domain.session import NO_LIMIT, OPEN, Limit, Session, SessionStatus, evolve_session
+from cms.domain.session import OPEN, Session, SessionStatus, evolve_session
 from cms.domain.status import ConnectorReport, EvseState, evolve_evse
-from cms.domain.tariff import Tariff, tariff_hash
-from cms.domain.token import AuthMethod, Decision, Verdict
+from cms.domain.tariff import Tariff
+from cms.domain.token import Decision
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
-
-NOBODY = PartnerId("")
-"""Owner of changes that no partner may hear of (None would mean everybody)."""
 
 _DRAWS = 8
 
@@ -81,35 +75,12 @@ class ChargingRules:
     interrupted_hold: timedelta = timedelta(minutes=15)
 
 
-class Tokens(Protocol):
-    """Decides about tokens (``cms.app.authorising.Authoriser``)."""
-
-    def authorise(
-        self, uid: str, where: EvseRef | None, deadline: float = ...
-    ) -> Soon[Decision]: ...
-    def without_asking(self, uid: str) -> Decision: ...
-
-
-class RemoteStarts(Protocol):
-    """Knows which remote starts are open (``cms.app.remote.Remote``)."""
-
-    def start_of(self, id_token: str) -> CommandRecord | None: ...
-    def start_numbered(self, number: int) -> CommandRecord | None: ...
-    def started(self, record: CommandRecord, session: SessionId) -> CommandRecord: ...
-    def came_true(self, record: CommandRecord) -> None: ...
-
-
 Change = Callable[[Session], tuple[Session, Sequence[Write]] | None]
 """Returns a session as it shall be, with what else is to be written; None = leave it."""
 
 
 def _ignore(session: Session) -> None:
     """Nobody is interested."""
-
-
-def touch(session: Session) -> Touch:
-    """Return the touch by which the session's owner, and nobody else, hears of it."""
-    return Touch("session", session.id, NOBODY if session.owner is None else session.owner)
 
 
 class Charging:
@@ -135,8 +106,8 @@ class Charging:
         self._live = live
         self._catalogue = catalogue
         self._lanes = lanes
-        self._tokens = tokens
-        self._starts = starts
+        self._terms = Terms(store, catalogue, tokens, starts, rules.stale_after)
+        self._places = Places(catalogue, live)
         self._clock = clock
         self.rules = rules
         self._open: dict[StationId, dict[TransactionId, SessionId]] = {}
@@ -144,9 +115,6 @@ class Charging:
         self._acks: dict[bytes, Ack] = {}
         self._keys: dict[SessionId, bytes] = {}
         self._orphans: dict[StationId, list[Orphan]] = {}
-        self._hashes: dict[str, tuple[Tariff, TariffHash]] = {}
-        self._kept_tariffs: set[TariffHash] = set()
-        self.snapshots: dict[TariffHash, Tariff] = {}
         self.on_stopped: Callable[[Session], None] = _ignore
         self.on_progress: Callable[[Session], None] = _ignore
 
@@ -154,8 +122,7 @@ class Charging:
 
     def restore(self, kept: Restored) -> None:
         """Take up open sessions with their tariffs, and orphan stops that wait for their start."""
-        self.snapshots.update(kept.snapshots)
-        self._kept_tariffs.update(kept.snapshots)
+        self._terms.restore(kept)
         for session in sorted(kept.open_sessions, key=lambda each: each.started_at):
             self._remember(session)
             self._live.put_session(session)
@@ -169,7 +136,7 @@ class Charging:
 
     def tariff(self, session: Session) -> Tariff | None:
         """Return the tariff that was frozen when *session* started."""
-        return None if session.tariff is None else self.snapshots.get(session.tariff)
+        return self._terms.tariff(session)
 
     def running(self, station: StationId) -> Iterable[Session]:
         """Running sessions of a station."""
@@ -205,10 +172,7 @@ class Charging:
 
     def authorize(self, station: StationId, id_token: str, evse: int | None) -> Soon[Decision]:
         """May this token charge at this station?"""
-        if self._promised_elsewhere(station, id_token):
-            return Decision(Verdict.INVALID, "this start was promised to another station")
-        where = None if evse is None else EvseRef(station, evse)
-        return self._tokens.authorise(id_token, where)
+        return self._terms.authorize(station, id_token, evse)
 
     async def transaction(
         self, frame: Frame, transaction: TransactionId | None, event: TransactionEvent
@@ -216,10 +180,11 @@ class Charging:
         """Take in one event of one transaction; durable on return."""
         if frame.key is not None and (told := self._acks.get(frame.key)) is not None:
             return told
-        decision = None
+        decision, station = None, frame.visit.station
         if event.id_token is not None:
-            decision = await self._decide(frame, event)
-        async with self._lanes(frame.visit.station):
+            open_one = None if transaction is None else self.session_of(station, transaction)
+            decision = await self._terms.decide(frame, event, open_one)
+        async with self._lanes(station):
             return await self._safely(frame, transaction, event, decision)
 
     async def meter_values(
@@ -267,7 +232,7 @@ class Charging:
         )
         after = progress.progressed(before, event)
         unit: list[Write] = [
-            replace(_journal(frame, before.transaction, event, before.id), key=None),
+            replace(journal_row(frame, before.transaction, event, before.id), key=None),
             *writes,
             *self._progress_writes(before, after),
         ]
@@ -285,7 +250,7 @@ class Charging:
         """Keep what a station says of its own security, in the journal and before a person."""
         item = oddities.security(frame, kind, at, detail)
         async with self._lanes(frame.visit.station):
-            await self._store.commit([_journal(frame, None, None), PutWorkItem(item)])
+            await self._store.commit([journal_row(frame, None, None), PutWorkItem(item)])
 
     async def change(self, id: SessionId, how: Change) -> Session | None:
         """Change an open session for a reason of ours, in its station's lane.
@@ -304,7 +269,7 @@ class Charging:
             before = self._live.evse(session.ref)
             freed = before.session == id and not after.running
             state = before.with_session(None) if freed else before
-            unit = [*writes, PutSession(after), *self._evse_writes(after, before, state)]
+            unit = [*writes, PutSession(after), *evse_rows(after, before, state)]
             done = await self._store.commit([*unit, touch(after)])
             self._publish(after, done, () if state is before else (state,))
             return after
@@ -421,33 +386,32 @@ class Charging:
         ack: Ack,
         orphan: Orphan | None,
     ) -> Ack:
-        start = self._remote_start(frame.visit.station, event)
+        start = self._terms.remote_start(frame.visit.station, event)
         session = self._new_session(frame, transaction, event, decision, start, orphan)
         before = self._live.evse(session.ref)
         takes_evse = session.running and self._takes_evse(session, before, frame)
         state = before.with_session(session.id) if takes_evse else before
-        command = None if start is None else self._starts.started(start, session.id)
+        command = self._terms.started(start, session)
         interrupted = self._interrupted(before, frame) if takes_evse else None
-        unit: list[Write] = [_journal(frame, transaction, event, session.id, ack)]
-        unit += self._keep_tariff(session)
-        unit += () if interrupted is None else _interruption(interrupted, frame)
+        unit: list[Write] = [journal_row(frame, transaction, event, session.id, ack)]
+        unit += self._terms.keep_tariff(session)
+        unit += () if interrupted is None else interruption_rows(interrupted, frame)
         unit.append(PutSession(session))
-        unit += _note(frame, event, decision, session)
+        unit += note_rows(frame, event, decision, session)
         unit += () if command is None else (PutCommand(command),)
         unit += () if orphan is None else (oddities.orphan_joined(orphan, frame),)
-        unit += self._evse_writes(session, before, state)
+        unit += evse_rows(session, before, state)
         unit.append(touch(session))
         done = await self._store.commit(unit)
         if done.first is not None:
             return done.first
-        self._tariff_kept(session)
+        self._terms.tariff_kept(session)
         if orphan is not None:
             self._orphans[frame.visit.station].remove(orphan)
         if interrupted is not None:
             self._live.put_session(interrupted)
             self.on_stopped(interrupted)
-        if command is not None:
-            self._starts.came_true(command)
+        self._terms.came_true(command)
         if frame.key is not None:
             self._acks[frame.key] = ack
             self._keys[session.id] = frame.key
@@ -465,8 +429,7 @@ class Charging:
         orphan: Orphan | None,
     ) -> Session:
         station = frame.visit.station
-        known = self._catalogue.stations.get(station)
-        evse = self._evse_number(station, event, start)
+        evse = self._places.evse(station, event, start)
         connector = event.connector or (start.connector if start else None)
         ref = EvseRef(station, evse)
         begun = event.kind is EventKind.STARTED
@@ -480,12 +443,14 @@ class Charging:
             event.id_token or "",
             transaction,
             connector=connector,
-            location=None if known is None else known.location,
+            location=self._places.location(station),
             start_wh=progress.begin_register(event),
             dialect=self._catalogue.record(station).dialect,
-            flags=_start_flags(event, decision, begun),
+            flags=start_flags(event, decision, begun),
         )
-        session = self._owned(session, decision, start, self._connector(ref, connector))
+        session = self._terms.owned(
+            session, decision, start, self._places.connector(ref, connector)
+        )
         session = progress.progressed(session, event)
         session = replace(session, last_wh=session.last_wh or session.start_wh)
         if event.kind is EventKind.ENDED:
@@ -493,39 +458,6 @@ class Charging:
         elif orphan is not None:
             session = progress.reunited(session, orphan, self._settle_after(frame))
         return replace(session, touched_at=frame.received_at)
-
-    def _owned(
-        self,
-        session: Session,
-        decision: Decision | None,
-        start: CommandRecord | None,
-        connector: int,
-    ) -> Session:
-        """Add who pays, by which authorisation, with which limit and at which price."""
-        token = None if decision is None else decision.token
-        owner = None if token is None else token.partner
-        method = AuthMethod.WHITELIST if decision is None else decision.method
-        reference = None if decision is None else decision.reference
-        limit = NO_LIMIT if decision is None else Limit(energy_wh=decision.limit_wh)
-        if start is not None:
-            token, owner, method = start.token or token, start.owner, AuthMethod.COMMAND
-            reference, limit = start.reference or reference, limit_of(start)
-        at = session.received_at
-        if Flag.TIME_IMPLAUSIBLE not in session.flags:
-            at = session.started_at
-        tariffs = self._catalogue.tariffs_for(session.ref, connector, owner, at)
-        tariff = tariffs[0] if tariffs else None
-        return replace(
-            session,
-            token=token,
-            owner=owner,
-            method=method,
-            reference=reference,
-            limit=limit,
-            command=None if start is None else start.id,
-            tariff=None if tariff is None else self._hash(tariff),
-            currency=None if tariff is None else tariff.currency,
-        )
 
     async def _begin_late(
         self,
@@ -540,13 +472,13 @@ class Charging:
             if progress.same_start(session, event):
                 return await self._note_late(frame, session, event, ack)
             return await self._conflict(frame, session, event, Flag.CONFLICTING_START, ack)
-        start = self._remote_start(frame.visit.station, event)
+        start = self._terms.remote_start(frame.visit.station, event)
         after = progress.begun(session, event)
         if not after.evse:
-            after = replace(after, evse=self._evse_number(after.station, event, start))
+            after = replace(after, evse=self._places.evse(after.station, event, start))
         if decision is not None or session.token is None:
-            connector = self._connector(after.ref, after.connector)
-            after = self._owned(after, decision, start, connector)
+            connector = self._places.connector(after.ref, after.connector)
+            after = self._terms.owned(after, decision, start, connector)
         return await self._put_owned(frame, after, event, decision, ack)
 
     async def _put_owned(
@@ -558,25 +490,24 @@ class Charging:
         ack: Ack,
     ) -> Ack:
         """Replace a session that only now learns where it began or who pays."""
-        start = self._remote_start(frame.visit.station, event)
-        command = None if start is None else self._starts.started(start, after.id)
+        start = self._terms.remote_start(frame.visit.station, event)
+        command = self._terms.started(start, after)
         before = self._live.evse(after.ref)
         free = after.running and before.session is None
         shown = free and self._takes_evse(after, before, frame)
         state = before.with_session(after.id) if shown else before
         after = replace(after, touched_at=frame.received_at)
-        unit: list[Write] = [_journal(frame, after.transaction, event, after.id, ack)]
-        unit += self._keep_tariff(after)
-        unit += [PutSession(after), *_note(frame, event, decision, after)]
+        unit: list[Write] = [journal_row(frame, after.transaction, event, after.id, ack)]
+        unit += self._terms.keep_tariff(after)
+        unit += [PutSession(after), *note_rows(frame, event, decision, after)]
         unit += () if command is None else (PutCommand(command),)
-        unit += self._evse_writes(after, before, state)
+        unit += evse_rows(after, before, state)
         unit.append(touch(after))
         done = await self._store.commit(unit)
         if done.first is not None:
             return done.first
-        self._tariff_kept(after)
-        if command is not None:
-            self._starts.came_true(command)
+        self._terms.tariff_kept(after)
+        self._terms.came_true(command)
         self._publish(after, done, () if state is before else (state,))
         return ack
 
@@ -596,7 +527,7 @@ class Charging:
             return await self._token_late(frame, session, event, decision, ack)
         after = progress.progressed(session, event)
         unit: list[Write] = [
-            _journal(frame, session.transaction, event, session.id, ack),
+            journal_row(frame, session.transaction, event, session.id, ack),
             *self._progress_writes(session, after),
         ]
         done = await self._store.commit(unit)
@@ -614,10 +545,12 @@ class Charging:
         ack: Ack,
     ) -> Ack:
         """A driver shows the token after plugging in: who pays, and the price, are set now."""
-        start = self._remote_start(frame.visit.station, event)
+        start = self._terms.remote_start(frame.visit.station, event)
         after = progress.progressed(replace(session, id_token=event.id_token or ""), event)
-        after = self._owned(after, decision, start, self._connector(after.ref, after.connector))
-        after = replace(after, flags=after.flagged(*_start_flags(event, decision, begun=True)))
+        after = self._terms.owned(
+            after, decision, start, self._places.connector(after.ref, after.connector)
+        )
+        after = replace(after, flags=after.flagged(*start_flags(event, decision, begun=True)))
         return await self._put_owned(frame, after, event, decision, ack)
 
     def _progress_writes(self, before: Session, after: Session) -> Sequence[Write]:
@@ -625,8 +558,8 @@ class Charging:
         now = self._clock()
         due = before.touched_at is None or now - before.touched_at >= self.rules.touch_every
         if before.status is not after.status or due:
-            return (_progress(after, now), touch(after))
-        return (_progress(after, after.touched_at),)
+            return (progress_row(after, now), touch(after))
+        return (progress_row(after, after.touched_at),)
 
     # -- ends
 
@@ -647,9 +580,9 @@ class Charging:
         before = self._live.evse(session.ref)
         state = before.with_session(None) if before.session == session.id else before
         unit: list[Write] = [
-            _journal(frame, session.transaction, event, session.id, ack),
+            journal_row(frame, session.transaction, event, session.id, ack),
             PutSession(after),
-            *self._evse_writes(session, before, state),
+            *evse_rows(session, before, state),
             touch(after),
         ]
         done = await self._store.commit(unit)
@@ -665,8 +598,8 @@ class Charging:
     ) -> Ack:
         """Keep a fact about a session that has stopped; it counts when the session is settled."""
         after = replace(session, flags=session.flagged(*event.flags))
-        row = _journal(frame, session.transaction, event, session.id, ack)
-        done = await self._store.commit([row, _progress(after)])
+        row = journal_row(frame, session.transaction, event, session.id, ack)
+        done = await self._store.commit([row, progress_row(after)])
         if done.first is not None:
             return done.first
         self._publish(after, done)
@@ -677,10 +610,10 @@ class Charging:
     ) -> Ack:
         """Keep a second start or end with other values before a person; the first one holds."""
         after = replace(session, flags=session.flagged(flag))
-        frame_row = _journal(frame, session.transaction, event, session.id, ack)
+        frame_row = journal_row(frame, session.transaction, event, session.id, ack)
         unit: list[Write] = [
             replace(frame_row, quarantined=True),
-            _progress(after),
+            progress_row(after),
             PutWorkItem(oddities.contradiction(session, event, frame)),
         ]
         done = await self._store.commit(unit)
@@ -702,18 +635,18 @@ class Charging:
         contradicts = not begins and _contradicts(session, event)
         after = replace(session, flags=session.flagged(Flag.AFTER_END))
         if begins:  # it was withheld for want of its start; a person may try again
-            after = self._owned(
+            after = self._terms.owned(
                 progress.begun(after, event),
                 decision,
-                self._remote_start(session.station, event),
-                self._connector(session.ref, event.connector),
+                self._terms.remote_start(session.station, event),
+                self._places.connector(session.ref, event.connector),
             )
         unit: list[Write] = [
             replace(
-                _journal(frame, session.transaction, event, session.id, ack),
+                journal_row(frame, session.transaction, event, session.id, ack),
                 quarantined=contradicts,
             ),
-            *self._keep_tariff(after),
+            *self._terms.keep_tariff(after),
             PutSession(after),
         ]
         if contradicts:
@@ -765,12 +698,12 @@ class Charging:
         session = Session(
             orphan.session,
             station,
-            event.evse or self._evse_number(station, event, None),
+            event.evse or self._places.evse(station, event, None),
             SessionStatus.INVALID,
             orphan.began_at,
             frame.received_at,
             event.id_token or "",
-            location=self._location(station),
+            location=self._places.location(station),
             ended_at=event.occurred_at,
             stop_wh=event.register_wh,
             last_wh=event.register_wh,
@@ -779,7 +712,7 @@ class Charging:
             flags=tuple(dict.fromkeys((Flag.ORPHAN_STOP, *event.flags))),
         )
         unit: list[Write] = [
-            _journal(frame, transaction, event, session.id, ack),
+            journal_row(frame, transaction, event, session.id, ack),
             PutSession(session),
             PutWorkItem(oddities.orphan_item(orphan, frame, transaction)),
         ]
@@ -797,7 +730,7 @@ class Charging:
         ack: Ack,
         item: WorkItem,
     ) -> Ack:
-        row = replace(_journal(frame, transaction, event, None, ack), quarantined=True)
+        row = replace(journal_row(frame, transaction, event, None, ack), quarantined=True)
         done = await self._store.commit([row, PutWorkItem(item)])
         return ack if done.first is None else done.first
 
@@ -809,45 +742,8 @@ class Charging:
         why: str,
         ack: Ack,
     ) -> Ack:
-        item = oddities.quarantined(frame, why, self._location(frame.visit.station))
+        item = oddities.quarantined(frame, why, self._places.location(frame.visit.station))
         return await self._keep_with(frame, transaction, event, ack, item)
-
-    # -- deciding
-
-    async def _decide(self, frame: Frame, event: TransactionEvent) -> Decision:
-        """Decide about the token of an event; only a live start may wait for a partner."""
-        station, uid = frame.visit.station, event.id_token or ""
-        if self._promised_elsewhere(station, uid):
-            return Decision(Verdict.INVALID, "this start was promised to another station")
-        if self._remote_start(station, event) is None and _looks_drawn(uid):
-            await self._recall(station, event)
-        age = frame.received_at - event.occurred_at
-        if event.kind is EventKind.ENDED or event.offline or age > self.rules.stale_after:
-            return self._tokens.without_asking(uid)
-        where = None if event.evse is None else EvseRef(station, event.evse)
-        answer = self._tokens.authorise(uid, where, START_DEADLINE_SECONDS)
-        return answer if isinstance(answer, Decision) else await answer
-
-    async def _recall(self, station: StationId, event: TransactionEvent) -> None:
-        """Find a remote start that memory has forgotten: its charger was away for long."""
-        around = timedelta(minutes=15)
-        since, until = event.occurred_at - around, event.occurred_at + around
-        for record in await self._store.commands_of(station, since, until):
-            if record.id_token == event.id_token:
-                self._starts.came_true(record)
-
-    def _remote_start(self, station: StationId, event: TransactionEvent) -> CommandRecord | None:
-        """Return the remote start of ours that an event belongs to."""
-        found = None
-        if event.remote_start is not None:
-            found = self._starts.start_numbered(event.remote_start)
-        if found is None and event.id_token is not None and event.kind is not EventKind.ENDED:
-            found = self._starts.start_of(event.id_token)
-        return found if found is not None and found.station == station else None
-
-    def _promised_elsewhere(self, station: StationId, id_token: str) -> bool:
-        found = self._starts.start_of(id_token)
-        return found is not None and found.station != station
 
     # -- helpers
 
@@ -903,178 +799,12 @@ class Charging:
     def _settle_after(self, frame: Frame) -> datetime:
         return frame.received_at + self.rules.settle_grace
 
-    def _evse_number(
-        self, station: StationId, event: TransactionEvent, start: CommandRecord | None
-    ) -> int:
-        """Return where an event happened; 0 where that cannot be told."""
-        if event.evse:
-            return event.evse
-        if start is not None and start.evse:
-            return start.evse
-        states = self._live.station(station)
-        if len(states) == 1:
-            return states[0].ref.evse
-        busy = [state for state in states if state.session is None and _busy(state)]
-        return busy[0].ref.evse if len(busy) == 1 else 0
-
-    def _connector(self, ref: EvseRef, number: int | None) -> int:
-        """Return the connector whose price counts."""
-        place = self._catalogue.place(ref)
-        if place is None:
-            return number or 1
-        known = place.evse.connector(number) if number else None
-        return known.number if known else place.evse.connectors[0].number
-
-    def _location(self, station: StationId) -> LocationId | None:
-        known = self._catalogue.stations.get(station)
-        return None if known is None else known.location
-
-    def _evse_writes(
-        self, session: Session, before: EvseState, after: EvseState
-    ) -> Sequence[Write]:
-        if after is before:
-            return ()
-        if after.version != before.version and session.location is not None:
-            return moved(session.location, after)
-        return (PutEvse(after),)
-
-    def _hash(self, tariff: Tariff) -> TariffHash:
-        known = self._hashes.get(tariff.id)
-        if known is None or known[0] is not tariff:
-            known = self._hashes[tariff.id] = (tariff, tariff_hash(tariff))
-        return known[1]
-
-    def _keep_tariff(self, session: Session) -> Sequence[Write]:
-        """Keep the price with the session, in the same commit; once is enough for all sessions."""
-        hash = session.tariff
-        if hash is None or hash in self._kept_tariffs:
-            return ()
-        fresh = (tariff for tariff, known in self._hashes.values() if known == hash)
-        tariff = self.snapshots.get(hash) or next(fresh, None)
-        if tariff is None:  # that of a session which was settled before we started: kept long ago
-            return ()
-        self.snapshots[hash] = tariff
-        return (KeepTariff(hash, tariff),)
-
-    def _tariff_kept(self, session: Session) -> None:
-        if session.tariff is not None:
-            self._kept_tariffs.add(session.tariff)
-
-
-def concluded_row(session: Session, now: datetime, visit: int = 0) -> JournalFrame:
-    """Return the journal row that tells an end which we concluded (``progress.concluded``)."""
-    event = TransactionEvent(
-        EventKind.ENDED,
-        session.ended_at or now,
-        now,
-        OURS + f"{session.stop_reason}:{session.id}".encode(),
-        register_wh=session.stop_wh,
-        reason=session.stop_reason,
-    )
-    return our_row(session, event, "core.ended", visit)
-
-
-def our_row(session: Session, event: TransactionEvent, action: str, visit: int = 0) -> JournalFrame:
-    """Return the journal row of an event that no charger told: what we saw or decided."""
-    return JournalFrame(
-        None,
-        session.station,
-        visit,
-        action,
-        event.content,
-        event.received_at,
-        session.id,
-        session.transaction,
-        event,
-    )
-
-
-# ---------------------------------------------------------------- pieces of a unit
-
-
-def _journal(
-    frame: Frame,
-    transaction: TransactionId | None,
-    event: TransactionEvent | None,
-    session: SessionId | None = None,
-    ack: Ack = Ack(),
-) -> JournalFrame:
-    visit = frame.visit
-    return JournalFrame(
-        frame.key,
-        visit.station,
-        visit.number,
-        frame.action,
-        frame.raw,
-        frame.received_at,
-        session,
-        transaction,
-        event,
-        ack,
-        frame.notes,
-    )
-
-
-def _progress(session: Session, touched_at: datetime | None = None) -> SessionProgress:
-    return SessionProgress(
-        session.id,
-        session.status,
-        session.last_wh,
-        session.last_at,
-        session.delivered_wh,
-        session.power_w,
-        session.charging,
-        touched_at or session.touched_at,
-        session.flags,
-    )
-
-
-def _note(
-    frame: Frame, event: TransactionEvent, decision: Decision | None, session: Session
-) -> Sequence[Write]:
-    if decision is None:
-        return ()
-    return (
-        AuthorisationNote(
-            frame.received_at,
-            frame.visit.station,
-            event.id_token or "",
-            decision.verdict,
-            decision.why,
-            session.owner,
-            session.id,
-        ),
-    )
-
-
-def _interruption(session: Session, frame: Frame) -> Sequence[Write]:
-    row = concluded_row(session, frame.received_at, frame.visit.number)
-    return (row, PutSession(session), touch(session))
-
 
 # ---------------------------------------------------------------- small questions
 
 
 def _flow(report: ConnectorReport) -> ChargingState | None:
     return ChargingState.CHARGING if report is ConnectorReport.CHARGING else None
-
-
-def _busy(state: EvseState) -> bool:
-    reports = set(state.connectors.values())
-    return bool(reports & {ConnectorReport.OCCUPIED, ConnectorReport.CHARGING})
-
-
-def _start_flags(
-    event: TransactionEvent, decision: Decision | None, begun: bool
-) -> tuple[Flag, ...]:
-    flags = list(event.flags)
-    if not begun:
-        flags.append(Flag.SEQ_GAP)
-    if decision is not None and decision.token is None and not decision.accepted:
-        flags.append(Flag.UNKNOWN_TOKEN)
-    if event.offline:
-        flags.append(Flag.STARTED_OFFLINE)
-    return tuple(dict.fromkeys(flags))
 
 
 def _contradicts(session: Session, event: TransactionEvent) -> bool:
@@ -1086,7 +816,3 @@ def _contradicts(session: Session, event: TransactionEvent) -> bool:
             return not progress.same_end(session, event)
         case EventKind.UPDATED:
             return False
-
-
-def _looks_drawn(uid: str) -> bool:
-    return len(uid) == 16 and uid.isascii() and uid.isalnum() and uid.upper() == uid

@@ -13,9 +13,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from cms.app.catalogue import Catalogue
-from cms.app.charging import Charging, concluded_row, our_row
+from cms.app.charging import Charging
 from cms.app.live import LiveState
 from cms.app.ports import Clock
+from cms.app.rows import concluded_row, our_row
 from cms.app.stations import Stations
 from cms.app.writes import Write
 from cms.domain import progress

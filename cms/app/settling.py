@@ -15,10 +15,11 @@ from heapq import heappop, heappush
 from typing import Protocol
 
 from cms.app.catalogue import Catalogue
-from cms.app.charging import NOBODY, Charging, touch
+from cms.app.charging import Charging
 from cms.app.lanes import Lanes
 from cms.app.live import LiveState
 from cms.app.ports import Clock, Restored, Store
+from cms.app.rows import NOBODY, touch
 from cms.app.writes import Audit, PutCdr, PutSession, PutWorkItem, Touch, Write
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
 from cms.domain.cdr import CdrPlace

@@ -11,9 +11,10 @@ from datetime import datetime
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from cms.app.catalogue import Catalogue
-from cms.app.charging import NOBODY, Charging, concluded_row, our_row, touch
+from cms.app.charging import Charging
 from cms.app.live import LiveState
 from cms.app.ports import Clock, Page, Store
+from cms.app.rows import NOBODY, concluded_row, our_row, touch
 from cms.app.settling import Settling
 from cms.app.writes import Audit, PutCdr, PutSession, PutWorkItem, Touch, Write
 from cms.domain import progress

@@ -526,3 +526,29 @@ async def _said(world: World, visit: object, what: ConnectorReport) -> None:
     done = world.desk.reported(world.frame(visit), StatusReport(1, 1, what))  # type: ignore[arg-type]
     if done is not None:
         await done
+
+
+async def test_the_own_tag_of_a_remote_start_stays_good_however_long_it_charges(
+    world: World,
+) -> None:
+    visit = await world.desk.connected(CS1, "", "2.0.1")
+    await _said(world, visit, ConnectorReport.OCCUPIED)
+    record = await _asked(world)
+    tag = record.id_token
+    await world.tell(visit, "t", EventKind.STARTED, seq_no=0, evse=1, id_token=tag, register_wh=0)
+    world.later(hours=2)
+    await world.remote.expire()
+    ack = await world.tell(visit, "t", EventKind.UPDATED, seq_no=1, id_token=tag)
+    assert ack.verdict is Verdict.ACCEPTED
+    ack = await world.tell(visit, "t", EventKind.ENDED, seq_no=2, id_token=tag, register_wh=9)
+    assert ack.verdict is Verdict.ACCEPTED
+
+
+async def test_a_blocked_token_stays_blocked_while_its_transaction_goes_on(world: World) -> None:
+    visit = await world.desk.connected(CS1, "", "2.0.1")
+    begun = {"seq_no": 0, "evse": 1, "id_token": "BAD", "register_wh": 0}
+    ack = await world.tell(visit, "t", EventKind.STARTED, **begun)
+    assert ack.verdict is Verdict.BLOCKED
+    ack = await world.tell(visit, "t", EventKind.UPDATED, seq_no=1, id_token="BAD")
+
+    assert ack.verdict is Verdict.BLOCKED

@@ -1,0 +1,226 @@
+"""On what terms a session runs: who pays, who allowed it, up to which limit, at which price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Protocol
+
+from cms.app.authorising import START_DEADLINE_SECONDS
+from cms.app.catalogue import Catalogue
+from cms.app.ports import Frame, Restored, Soon, Store
+from cms.app.remote import limit_of
+from cms.app.writes import CommandRecord, KeepTariff, Write
+from cms.domain.ids import EvseRef, SessionId, StationId, TariffHash
+from cms.domain.session import NO_LIMIT, Limit, Session
+from cms.domain.tariff import Tariff, tariff_hash
+from cms.domain.token import AuthMethod, Decision, Verdict
+from cms.domain.transaction import EventKind, Flag, TransactionEvent
+
+_AROUND = timedelta(minutes=15)
+"""Between a remote start and the start that it led to, by two clocks."""
+
+
+class Tokens(Protocol):
+    """Decides about tokens (``cms.app.authorising.Authoriser``)."""
+
+    def authorise(
+        self, uid: str, where: EvseRef | None, deadline: float = ...
+    ) -> Soon[Decision]: ...
+    def without_asking(self, uid: str) -> Decision: ...
+
+
+class RemoteStarts(Protocol):
+    """Knows which remote starts are open (``cms.app.remote.Remote``)."""
+
+    def start_of(self, id_token: str) -> CommandRecord | None: ...
+    def start_numbered(self, number: int) -> CommandRecord | None: ...
+    def started(self, record: CommandRecord, session: SessionId) -> CommandRecord: ...
+    def came_true(self, record: CommandRecord) -> None: ...
+
+
+class Terms:
+    """Decides about tokens and freezes prices.
+
+    Attributes:
+        snapshots: tariffs of sessions since the start of the process, by content.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        tokens: Tokens,
+        starts: RemoteStarts,
+        stale_after: timedelta,
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._tokens = tokens
+        self._starts = starts
+        self._stale_after = stale_after
+        self._hashes: dict[str, tuple[Tariff, TariffHash]] = {}
+        self._durable: set[TariffHash] = set()
+        self.snapshots: dict[TariffHash, Tariff] = {}
+
+    def restore(self, kept: Restored) -> None:
+        """Take up the tariffs of open sessions."""
+        self.snapshots.update(kept.snapshots)
+        self._durable.update(kept.snapshots)
+
+    # -- who pays
+
+    def authorize(self, station: StationId, id_token: str, evse: int | None) -> Soon[Decision]:
+        """May this token charge at this station?"""
+        if self.promised_elsewhere(station, id_token):
+            return _PROMISED_ELSEWHERE
+        where = None if evse is None else EvseRef(station, evse)
+        return self._tokens.authorise(id_token, where)
+
+    async def decide(
+        self, frame: Frame, event: TransactionEvent, session: Session | None
+    ) -> Decision:
+        """Decide about the token of an event; only a live start may wait for a partner.
+
+        Args:
+            session: that the event belongs to, if it is open. Whoever was let start it by a
+                command of ours needs no new decision, however long ago that was.
+        """
+        station, uid = frame.visit.station, event.id_token or ""
+        if session is not None and _own(session, uid, event):
+            return Decision(
+                Verdict.ACCEPTED, "its own token", session.token, session.method, session.reference
+            )
+        if self.promised_elsewhere(station, uid):
+            return _PROMISED_ELSEWHERE
+        begins = event.kind is EventKind.STARTED
+        if begins and _looks_drawn(uid) and self.remote_start(station, event) is None:
+            await self._recall(station, event)
+        age = frame.received_at - event.occurred_at
+        if event.kind is EventKind.ENDED or event.offline or age > self._stale_after:
+            return self._tokens.without_asking(uid)
+        where = None if event.evse is None else EvseRef(station, event.evse)
+        answer = self._tokens.authorise(uid, where, START_DEADLINE_SECONDS)
+        return answer if isinstance(answer, Decision) else await answer
+
+    async def _recall(self, station: StationId, event: TransactionEvent) -> None:
+        """Find a remote start that memory has forgotten: its charger was away for long."""
+        since, until = event.occurred_at - _AROUND, event.occurred_at + _AROUND
+        for record in await self._store.commands_of(station, since, until):
+            if record.id_token == event.id_token:
+                self._starts.came_true(record)
+
+    def remote_start(self, station: StationId, event: TransactionEvent) -> CommandRecord | None:
+        """Return the remote start of ours that an event belongs to."""
+        found = None
+        if event.remote_start is not None:
+            found = self._starts.start_numbered(event.remote_start)
+        if found is None and event.id_token is not None and event.kind is not EventKind.ENDED:
+            found = self._starts.start_of(event.id_token)
+        return found if found is not None and found.station == station else None
+
+    def promised_elsewhere(self, station: StationId, id_token: str) -> bool:
+        """Whether *id_token* was drawn for a start at another station: worth nothing here."""
+        found = self._starts.start_of(id_token)
+        return found is not None and found.station != station
+
+    def started(self, start: CommandRecord | None, session: Session) -> CommandRecord | None:
+        """Return the remote start with the session that came of it, to be written with it."""
+        return None if start is None else self._starts.started(start, session.id)
+
+    def came_true(self, command: CommandRecord | None) -> None:
+        """The session of a remote start is durable."""
+        if command is not None:
+            self._starts.came_true(command)
+
+    # -- at which price
+
+    def owned(
+        self,
+        session: Session,
+        decision: Decision | None,
+        start: CommandRecord | None,
+        connector: int,
+    ) -> Session:
+        """Add who pays, by which authorisation, with which limit and at which price."""
+        token = None if decision is None else decision.token
+        owner = None if token is None else token.partner
+        method = AuthMethod.WHITELIST if decision is None else decision.method
+        reference = None if decision is None else decision.reference
+        limit = NO_LIMIT if decision is None else Limit(energy_wh=decision.limit_wh)
+        if start is not None:
+            token, owner, method = start.token or token, start.owner, AuthMethod.COMMAND
+            reference, limit = start.reference or reference, limit_of(start)
+        at = session.received_at
+        if Flag.TIME_IMPLAUSIBLE not in session.flags:
+            at = session.started_at
+        tariffs = self._catalogue.tariffs_for(session.ref, connector, owner, at)
+        tariff = tariffs[0] if tariffs else None
+        return replace(
+            session,
+            token=token,
+            owner=owner,
+            method=method,
+            reference=reference,
+            limit=limit,
+            command=None if start is None else start.id,
+            tariff=None if tariff is None else self._hash(tariff),
+            currency=None if tariff is None else tariff.currency,
+        )
+
+    def tariff(self, session: Session) -> Tariff | None:
+        """Return the tariff that was frozen when *session* started."""
+        return None if session.tariff is None else self.snapshots.get(session.tariff)
+
+    def _hash(self, tariff: Tariff) -> TariffHash:
+        known = self._hashes.get(tariff.id)
+        if known is None or known[0] is not tariff:
+            known = self._hashes[tariff.id] = (tariff, tariff_hash(tariff))
+        return known[1]
+
+    def keep_tariff(self, session: Session) -> Sequence[Write]:
+        """Keep the price with the session, in the same commit; once is enough for all sessions."""
+        hash = session.tariff
+        if hash is None or hash in self._durable:
+            return ()
+        fresh = (tariff for tariff, known in self._hashes.values() if known == hash)
+        tariff = self.snapshots.get(hash) or next(fresh, None)
+        if tariff is None:  # that of a session which was settled before we started: kept long ago
+            return ()
+        self.snapshots[hash] = tariff
+        return (KeepTariff(hash, tariff),)
+
+    def tariff_kept(self, session: Session) -> None:
+        """The commit with the session's price is durable."""
+        if session.tariff is not None:
+            self._durable.add(session.tariff)
+
+
+_PROMISED_ELSEWHERE = Decision(Verdict.INVALID, "this start was promised to another station")
+
+
+def _own(session: Session, uid: str, event: TransactionEvent) -> bool:
+    """Whether a token needs no decision: it stops what it began, or a command of ours began it."""
+    same = uid.casefold() == session.id_token.casefold()
+    if not same or event.kind is EventKind.STARTED:
+        return False
+    return session.command is not None or event.kind is EventKind.ENDED
+
+
+def _looks_drawn(uid: str) -> bool:
+    return len(uid) == 16 and uid.isascii() and uid.isalnum() and uid.upper() == uid
+
+
+def start_flags(
+    event: TransactionEvent, decision: Decision | None, begun: bool
+) -> tuple[Flag, ...]:
+    """Return what is odd about how a session comes to be known."""
+    flags = list(event.flags)
+    if not begun:
+        flags.append(Flag.SEQ_GAP)
+    if decision is not None and decision.token is None and not decision.accepted:
+        flags.append(Flag.UNKNOWN_TOKEN)
+    if event.offline:
+        flags.append(Flag.STARTED_OFFLINE)
+    return tuple(dict.fromkeys(flags))
