@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket as sockets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -356,6 +356,15 @@ async def until(probe: Callable[[], Any], timeout: float = 5.0) -> None:
     """Wait for something in memory that no event announces."""
     async with asyncio.timeout(timeout):
         while not probe():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def until_kept(
+    rows: Callable[[], Awaitable[Sequence[Any]]], least: int = 1, timeout: float = 5.0
+) -> None:
+    """Wait until the store has *least* rows of something."""
+    async with asyncio.timeout(timeout):
+        while len(await rows()) < least:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 

@@ -1,0 +1,300 @@
+"""Commands, receiver: A13."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from cms.app.remote import Asker as CoreAsker
+from cms.app.remote import StartWish
+from cms.app.writes import CommandRecord
+from cms.domain.commands import Answer, Outcome, RemoteStart, RemoteStop, Unlock
+from cms.domain.ids import StationId
+from cms.domain.session import SessionStatus
+from cms.domain.status import ConnectorReport
+from simulators.emsp.commands import Command
+from simulators.emsp.partner import Emsp
+from tests.conformance.ocpi.test_tokens_authorize import wire
+from tests.conformance.ocpi.world import (
+    EMP,
+    EVSE,
+    OPERATOR,
+    OTHER,
+    SITE,
+    Asker,
+    World,
+    now,
+    running,
+    token,
+    until,
+    until_kept,
+)
+
+
+async def test_cm_01_to_03_a_start_is_accepted_and_its_result_told_once(
+    cpo: World, emsp: Emsp
+) -> None:
+    card = emsp.tokens.add("CARD1")
+    command = await emsp.start_session(SITE, "CS1-1", token=card)
+    assert (command.answer, command.answer_http, command.answer_code) == ("ACCEPTED", 200, 1000)
+    assert command.timeout == 30
+    assert await command.result() == "ACCEPTED"
+    [sent] = cpo.link.sent
+    assert isinstance(sent, RemoteStart) and sent.evse == EVSE
+    posts = emsp.pushes("commands")
+    assert len(posts) == 1
+    assert posts[0].body == {"result": "ACCEPTED"}
+    assert posts[0].headers["OCPI-to-party-id"] == "EMP"
+    assert posts[0].headers["OCPI-from-party-id"] == "CPO"
+    assert not emsp.complaints
+
+
+async def test_cm_02_the_result_never_overtakes_the_answer(cpo: World, emsp: Emsp) -> None:
+    card = emsp.tokens.add("CARD1")
+    for _ in range(20):
+        command = await emsp.start_session(SITE, "CS1-1", token=card)
+        await command.result()
+        assert command.answered is not None and command.resulted is not None
+        cpo.remote.came_true(_only_start(cpo))
+    assert not emsp.complaints
+
+
+async def test_cm_12_the_promise_carries_token_owner_and_reference(cpo: World, emsp: Emsp) -> None:
+    card = emsp.tokens.add("CARD1")
+    command = await emsp.start_session(SITE, "CS1-1", token=card)
+    await command.result()
+    record = _only_start(cpo)
+    assert record.owner == EMP
+    assert record.reference == command.reference
+    assert record.token is not None and record.token.uid == "CARD1"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "result"),
+    [
+        (Outcome.REJECTED, "REJECTED"),
+        (Outcome.FAILED, "FAILED"),
+        (Outcome.NOT_SUPPORTED, "NOT_SUPPORTED"),
+        (Outcome.OFFLINE, "EVSE_INOPERATIVE"),
+        (Outcome.TIMEOUT, "TIMEOUT"),
+    ],
+)
+async def test_cm_04_and_20_every_outcome_has_its_result(
+    cpo: World, emsp: Emsp, outcome: Outcome, result: str
+) -> None:
+    cpo.link.answer = Answer(outcome)
+    command = await emsp.start_session(SITE, "CS1-1", token=emsp.tokens.add("CARD1"))
+    assert await command.result() == result
+
+
+async def test_cm_05_and_06_a_charger_that_is_silent_is_a_timeout_and_nothing_follows() -> None:
+    async with running(command_timeout=timedelta(seconds=1)) as cpo, Emsp() as emsp:
+        await cpo.small_network()
+        await cpo.connect(emsp)
+        cpo.link.held = asyncio.Event()
+        command = await emsp.start_session(SITE, "CS1-1", token=emsp.tokens.add("CARD1"))
+        assert command.timeout == 1
+        assert await command.result() == "TIMEOUT"
+        cpo.link.held.set()  # too late
+        record = _only_start(cpo)
+        await until_kept(lambda: _outcome(cpo, record))
+        assert command.results == ["TIMEOUT"]
+
+
+@pytest.mark.parametrize("where", [("NOPE", "CS1-1"), (SITE, "NOPE")])
+async def test_cm_07_an_unknown_place_answers_2003_and_rejected(
+    cpo: World, emsp: Emsp, ask: Asker, where: tuple[str, str]
+) -> None:
+    heard = await ask("POST", "/2.2.1/commands/START_SESSION", _start(emsp, *where))
+    assert (heard.http, heard.code) == (200, 2003)
+    assert heard.data["result"] == "REJECTED"
+    assert not cpo.link.sent
+
+
+@pytest.mark.parametrize("missing", ["response_url", "token", "location_id"])
+async def test_cm_08_a_command_without_a_required_field_answers_2001(
+    cpo: World, emsp: Emsp, ask: Asker, missing: str
+) -> None:
+    body = {name: value for name, value in _start(emsp).items() if name != missing}
+    heard = await ask("POST", "/2.2.1/commands/START_SESSION", body)
+    assert (heard.http, heard.code) == (200, 2001)
+    assert missing in heard.envelope["status_message"]
+
+
+async def test_cm_08_an_unknown_command_answers_404(emsp: Emsp, ask: Asker) -> None:
+    assert (await ask("POST", "/2.2.1/commands/DANCE", _start(emsp))).http == 404
+
+
+async def test_cm_09_without_an_evse_the_only_one_that_can_start_is_taken(
+    cpo: World, emsp: Emsp
+) -> None:
+    card = emsp.tokens.add("CARD1")
+    command = await emsp.start_session(SITE, token=card)
+    assert await command.result() == "ACCEPTED"
+    await cpo.add_station(StationId("CS2"), evses=2)
+    for number in (1, 2):
+        await cpo.report(replace(EVSE, station=StationId("CS2"), evse=number), ConnectorReport.FREE)
+    assert (await emsp.start_session(SITE, token=card)).answer == "REJECTED"
+
+
+async def test_cm_09_a_connector_without_its_evse_answers_2001(emsp: Emsp, ask: Asker) -> None:
+    body = {**_start(emsp), "connector_id": "1"}
+    del body["evse_uid"]
+    assert (await ask("POST", "/2.2.1/commands/START_SESSION", body)).code == 2001
+
+
+async def test_cm_10_a_token_of_somebody_else_is_rejected(
+    cpo: World, emsp: Emsp, ask: Asker
+) -> None:
+    body = {**_start(emsp), "token": wire("T9", party_id="OTH")}
+    heard = await ask("POST", "/2.2.1/commands/START_SESSION", body)
+    assert heard.data["result"] == "REJECTED"
+    assert not cpo.link.sent
+
+
+async def test_cm_13_a_stop_reaches_the_session_of_its_owner_only(cpo: World, emsp: Emsp) -> None:
+    mine, theirs = await cpo.session(EMP), await cpo.session(OTHER)
+    stop = await emsp.stop_session(mine.id)
+    assert (stop.answer, await stop.result()) == ("ACCEPTED", "ACCEPTED")
+    assert (await emsp.stop_session(theirs.id)).answer == "REJECTED"
+    assert (await emsp.stop_session("nothing")).answer == "UNKNOWN_SESSION"
+    done = await cpo.session(EMP, status=SessionStatus.COMPLETED, ended_at=now())
+    assert (await emsp.stop_session(done.id)).answer == "UNKNOWN_SESSION"
+    assert [type(each) for each in cpo.link.sent] == [RemoteStop]
+
+
+async def test_cm_14_and_18_reservations_are_honestly_not_supported(
+    cpo: World, emsp: Emsp, ask: Asker
+) -> None:
+    card = emsp.tokens.add("CARD1")
+    command = await emsp.reserve_now("R1", now() + timedelta(hours=1), SITE, token=card)
+    assert command.answer == "NOT_SUPPORTED"
+    assert (await emsp.cancel_reservation("R1")).answer == "NOT_SUPPORTED"
+    assert not cpo.link.sent
+    past = {**_start(emsp), "reservation_id": "R1", "expiry_date": "2020-01-01T00:00:00Z"}
+    assert (await ask("POST", "/2.2.1/commands/RESERVE_NOW", past)).code == 2001
+
+
+async def test_cm_19_an_unlock_needs_an_evse_that_can(cpo: World, emsp: Emsp) -> None:
+    refused = await emsp.unlock_connector(SITE, "CS1-1", "1")
+    assert refused.answer == "NOT_SUPPORTED"
+    station = cpo.catalogue.stations[EVSE.station]
+    able = tuple(replace(each, capabilities=("UNLOCK_CAPABLE",)) for each in station.evses)
+    await cpo.administration.put_station(replace(station, evses=able), OPERATOR)
+    command = await emsp.unlock_connector(SITE, "CS1-1", "1")
+    assert await command.result() == "ACCEPTED"
+    assert [type(each) for each in cpo.link.sent] == [Unlock]
+
+
+async def test_cm_21_a_charger_that_is_offline_is_rejected_at_once(cpo: World, emsp: Emsp) -> None:
+    await cpo.vanish(EVSE)
+    command = await emsp.start_session(SITE, "CS1-1", token=emsp.tokens.add("CARD1"))
+    assert command.answer == "REJECTED"
+    assert not cpo.link.sent
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1/x", "http://elsewhere.example/x", "ftp://127.0.0.1/x", "x" * 300]
+)
+async def test_cm_22_a_response_url_outside_the_partners_hosts_is_refused(
+    cpo: World, emsp: Emsp, ask: Asker, url: str
+) -> None:
+    heard = await ask(
+        "POST", "/2.2.1/commands/START_SESSION", {**_start(emsp), "response_url": url}
+    )
+    assert (heard.http, heard.code) == (200, 2001)
+    assert not cpo.link.sent
+
+
+async def test_cm_23_of_two_starts_at_one_moment_one_reaches_the_charger(
+    cpo: World, emsp: Emsp
+) -> None:
+    card = emsp.tokens.add("CARD1")
+    both = await asyncio.gather(*(emsp.start_session(SITE, "CS1-1", token=card) for _ in range(2)))
+    assert sorted(str(each.answer) for each in both) == ["ACCEPTED", "REJECTED"]
+    accepted = next(each for each in both if each.answer == "ACCEPTED")
+    await accepted.result()
+    assert len(cpo.link.sent) == 1
+
+
+@pytest.mark.parametrize("again", ["response_url", "X-Request-ID"])
+async def test_a_repeated_request_gets_the_same_answer_and_one_remote_start(
+    cpo: World, emsp: Emsp, ask: Asker, again: str
+) -> None:
+    command = emsp_command(emsp)
+    body = {**_start(emsp), "response_url": command.body["response_url"]}
+    ids = ["r1", "r2"] if again == "response_url" else ["r1", "r1"]
+    heard = [
+        await ask("POST", "/2.2.1/commands/START_SESSION", body, headers={"X-Request-ID": each})
+        for each in ids
+    ]
+    assert [each.data["result"] for each in heard] == ["ACCEPTED", "ACCEPTED"]
+    await command.result()
+    assert len(cpo.link.sent) == 1
+    assert command.results == ["ACCEPTED"]
+
+
+async def test_what_was_promised_before_a_crash_ends_as_timeout_told_once() -> None:
+    async with Emsp() as emsp:
+        async with running() as first:
+            await first.small_network()
+            await first.connect(emsp)
+            command = emsp_command(emsp)
+            wish = StartWish(EVSE, token(), EMP)
+            asker = CoreAsker(f"partner:{EMP}", command.body["response_url"])
+            promised = await first.remote.accept_start(wish, asker)
+            assert isinstance(promised, CommandRecord)
+        for _ in range(2):
+            async with running(first.store):
+                assert await command.result() == "TIMEOUT"
+        assert command.results == ["TIMEOUT"]
+
+
+async def test_a_result_is_posted_again_only_where_the_connection_was_refused(
+    cpo: World, emsp: Emsp
+) -> None:
+    cpo.link.held = asyncio.Event()
+    command = await emsp.start_session(SITE, "CS1-1", token=emsp.tokens.add("CARD1"))
+    await until(lambda: cpo.link.sent)
+    await emsp.go_down()
+    cpo.link.held.set()
+    record = _only_start(cpo)
+    await until_kept(lambda: cpo.store.exchanges_about("command", record.id), least=2)
+    await emsp.come_back()
+    assert await command.result() == "ACCEPTED"
+    assert command.results == ["ACCEPTED"]
+
+
+def emsp_command(emsp: Emsp) -> Any:
+    """A command that the test sends itself, with a response_url of the partner."""
+    command = Command("cmd-1", "START_SESSION", {})
+    command.body["response_url"] = f"{emsp.url('commands')}/START_SESSION/{command.id}"
+    command.answer, command.answered = "ACCEPTED", 0.0
+    emsp.commands[command.id] = command
+    return command
+
+
+def _start(emsp: Emsp, location: str = SITE, uid: str = "CS1-1") -> dict[str, Any]:
+    return {
+        "response_url": f"{emsp.url('commands')}/START_SESSION/none",
+        "token": wire("CARD1"),
+        "location_id": location,
+        "evse_uid": uid,
+    }
+
+
+def _only_start(cpo: World) -> CommandRecord:
+    sent = cpo.link.sent[-1]
+    assert isinstance(sent, RemoteStart)
+    record = cpo.remote.start_of(sent.id_token)
+    assert record is not None
+    return record
+
+
+async def _outcome(cpo: World, record: CommandRecord) -> list[str]:
+    kept = await cpo.store.command(record.id)
+    return ["accepted"] if kept is not None and kept.outcome == "accepted" else []
