@@ -395,13 +395,24 @@ async def test_an_answer_that_waits_for_its_commit_holds_up_only_later_calls() -
 
 async def test_a_flood_is_read_no_faster_than_it_is_served_and_nothing_is_dropped() -> None:
     core = FakeCore()
-    async with serving(core, Limits(max_inbound=4)) as (_, address), charger(address) as station:
+    async with (
+        serving(core, Limits(max_inbound=4)) as (gateway, address),
+        charger(address) as flooder,
+        charger(address, "CS2", "secret-2") as other,
+    ):
         core.durable.clear()
+        blanks = " " * 20_000  # so that one read of the socket holds only a few frames
+        sending = []
         for n in range(200):
-            start = {**START, "meterStart": n}
-            await station.say(json.dumps([2, str(n), "StartTransaction", start]))
+            start = json.dumps({**START, "meterStart": n})
+            frame = f'[2,"{n}","StartTransaction",{blanks}{start}]'
+            sending.append(asyncio.ensure_future(flooder.say(frame)))
+        for _ in range(20):
+            assert "currentTime" in await other.call("Heartbeat", {})
+        assert gateway.counters.frames_in < 100
         core.durable.set()
-        assert [(await station.hear())[1] for _ in range(200)] == [str(n) for n in range(200)]
+        assert [(await flooder.hear())[1] for _ in range(200)] == [str(n) for n in range(200)]
+        await asyncio.gather(*sending)
 
 
 async def test_an_acknowledgement_that_waits_too_long_closes_that_socket() -> None:
