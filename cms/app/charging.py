@@ -237,9 +237,7 @@ class Charging:
             *self._progress_writes(before, after),
         ]
         done = await self._store.commit(unit)
-        self._live.put_session(after)
-        self._live.publish(done.touched, (state,))
-        self.on_progress(after)
+        self._publish(after, done, (state,))
 
     async def keep(self, frame: Frame, why: str) -> Ack:
         """Keep transaction data that nobody could read, for a person."""
@@ -674,8 +672,9 @@ class Charging:
             )
         session = self._fit(station, event)
         if session is not None:
-            flagged = replace(event, flags=(*event.flags, Flag.UNKNOWN_TRANSACTION))
-            return await self._continue(frame, session, flagged, decision)
+            if transaction is not None or event.kind is EventKind.ENDED:
+                event = replace(event, flags=(*event.flags, Flag.UNKNOWN_TRANSACTION))
+            return await self._continue(frame, session, event, decision)
         if event.kind is EventKind.ENDED:
             return await self._orphan_stop(frame, transaction, event, ack)
         item = oddities.orphan_samples(frame, transaction, event)
@@ -743,7 +742,11 @@ class Charging:
         ack: Ack,
     ) -> Ack:
         item = oddities.quarantined(frame, why, self._places.location(frame.visit.station))
-        return await self._keep_with(frame, transaction, event, ack, item)
+        try:
+            return await self._keep_with(frame, transaction, event, ack, item)
+        except UnitRefused:  # what was read of it cannot be kept either; its bytes can
+            bare = replace(frame, notes=())
+            return await self._keep_with(bare, None, None, ack, item)
 
     # -- helpers
 
