@@ -39,7 +39,7 @@ def test_a_ratio_pairs_the_rounds_so_that_a_slow_minute_does_not_tell() -> None:
 
 
 def test_rounds_that_do_not_pair_up_are_refused() -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         ratio([1, 2], [1])
 
 
