@@ -20,6 +20,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import adapters
+from cms import measuring
 from cms.app.administration import OPERATOR, Administration
 from cms.app.authorising import Authoriser, AuthorisingRules
 from cms.app.casefile import CaseFile
@@ -141,6 +142,7 @@ class Parts:
     def __init__(self, config: Config, store: SqlStore, kept: Restored, supervisor: Supervisor):
         self.config = config
         self.store = store
+        self.clock = utc_now
         self.kept = kept
         self.supervisor = supervisor
         self.metrics = Metrics()
@@ -154,6 +156,7 @@ class Parts:
         self._wire_core()
         self._wire_gateway()
         self._wire_desk()
+        self.work_figures = measuring.show(self)
 
     def _wire_core(self) -> None:
         charging = self.config.charging
@@ -280,6 +283,8 @@ class Parts:
             work=self.work,
             partners=Partners(self.roaming, self.catalogue, ocpi_of(self.config)),
             log=StationEyes(self.gateway),
+            running_price=self._price_so_far,
+            clock=utc_now,
             party=self.config.party.id,
             access=self.access,
         )
@@ -334,6 +339,7 @@ class Parts:
         api = application(self.api.routes(), self.access)
         text = document(self.api.routes(), version("cms"))
         api.router.add_get("/openapi.json", _constant(text))
+        api.on_shutdown.append(self.api.leave)
         app.add_subapp("/api/v1", api)
         app.add_subapp("/ocpi", self.roaming.app())
         page = WebPage(self.access, self.config.party.name, self.config.http.tls is not None)
@@ -349,16 +355,9 @@ class Parts:
         return json_response({"status": "not ready", "store": "down"}, 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        self._measure()
+        await self.work_figures.refresh()
         body = generate_latest(self.metrics.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    def _measure(self) -> None:
-        """Bring the gauges up to date; counted when somebody looks, not when it happens."""
-        metrics = self.metrics
-        metrics.stations_online.set(len(self.gateway.online()))
-        metrics.sessions_open.set(len(self.live.sessions()))
-        metrics.store_up.set(1 if self.store.healthy else 0)
 
 
 def _constant(data: object) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 _REDACTED = "[secret]"
 _SHORTEST_SECRET = 8
@@ -105,51 +108,52 @@ def configure(level: str = "info", format: str = "json") -> None:
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
 
 
-class Metrics:
-    """What ``/metrics`` shows. One registry per composed server, so tests never share counts."""
+Reading = float | Mapping[str, float]
+"""What a figure is now; with a label, one figure for each of its values."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    name: str
+    text: str
+    read: Callable[[], Reading]
+    label: str | None
+    counts: bool
+
+
+class Metrics(Collector):
+    """What ``/metrics`` shows. One per composed server, so that tests never share counts.
+
+    Figures are read from their owners when somebody looks; nothing is counted twice, and the hot
+    path knows nothing of metrics.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.stations_online = Gauge(
-            "cms_stations_online", "Stations with a connection now", registry=self.registry
-        )
-        self.sessions_open = Gauge(
-            "cms_sessions_open", "Sessions running or unsettled", registry=self.registry
-        )
-        self.work_items_open = Gauge(
-            "cms_work_items_open", "Work items that wait", ["type"], registry=self.registry
-        )
-        self.work_item_age = Gauge(
-            "cms_work_item_oldest_seconds",
-            "Age of the oldest open work item",
-            registry=self.registry,
-        )
-        self.store_up = Gauge(
-            "cms_store_up", "1 while the store can commit", registry=self.registry
-        )
-        self.messages = Counter(
-            "cms_messages_total", "Frames read from stations", registry=self.registry
-        )
-        self.repairs = Counter(
-            "cms_repairs_total", "Repairs of stations' messages", ["code"], registry=self.registry
-        )
-        self.refused_handshakes = Counter(
-            "cms_handshakes_refused_total", "Refused upgrades", ["reason"], registry=self.registry
-        )
-        self.partner_lag = Gauge(
-            "cms_partner_lag_changes",
-            "Changes a partner has not seen",
-            ["partner"],
-            registry=self.registry,
-        )
-        self.parked = Gauge(
-            "cms_partner_parked", "Objects a partner refuses", ["partner"], registry=self.registry
-        )
-        self.commit_seconds = Histogram(
-            "cms_commit_seconds", "Time of one group commit", registry=self.registry
-        )
-        self.task_deaths = Counter(
-            "cms_task_deaths_total",
-            "Background tasks ended by an exception",
-            registry=self.registry,
-        )
+        self._figures: list[_Figure] = []
+        self.registry.register(self)
+
+    def counter(
+        self, name: str, text: str, read: Callable[[], Reading], label: str | None = None
+    ) -> None:
+        """Show what *read* says as *name*_total; it never falls while the process lives."""
+        self._figures.append(_Figure(name, text, read, label, counts=True))
+
+    def gauge(
+        self, name: str, text: str, read: Callable[[], Reading], label: str | None = None
+    ) -> None:
+        """Show what *read* says."""
+        self._figures.append(_Figure(name, text, read, label, counts=False))
+
+    def collect(self) -> Iterator[Metric]:
+        """See ``prometheus_client.registry.Collector``."""
+        for figure in self._figures:
+            kind = CounterMetricFamily if figure.counts else GaugeMetricFamily
+            family = kind(figure.name, figure.text, labels=[figure.label] if figure.label else [])
+            reading = figure.read()
+            if isinstance(reading, Mapping):
+                for value, number in sorted(reading.items()):
+                    family.add_metric([value], number)
+            else:
+                family.add_metric([], reading)
+            yield family

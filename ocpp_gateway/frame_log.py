@@ -8,7 +8,7 @@ ends where the ring has been overwritten.
 from __future__ import annotations
 
 import struct
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -96,13 +96,16 @@ class Refused:
 class RefusedLog:
     """The last refused handshakes. Bounded: strangers decide how many there are."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "totals")
 
     def __init__(self, limit: int = 1000) -> None:
         self._entries: deque[Refused] = deque(maxlen=limit)
+        self.totals: Counter[str] = Counter()
+        """How many there were since the start, by reason without its particulars."""
 
     def add(self, entry: Refused) -> None:
         self._entries.append(entry)
+        self.totals[entry.reason.partition(" in ")[0]] += 1
 
     def last(self, identity: str | None = None, limit: int = 50) -> list[Refused]:
         """Return the newest entries, oldest first; of one identity (without case) or of all."""

@@ -15,7 +15,7 @@ from cms.app.catalogue import Catalogue
 from cms.app.ports import DatedCdr, JournalEntry, Page, SessionQuery, Store
 from cms.app.writes import AuthorisationNote, CommandRecord, Exchange
 from cms.domain.audit import AuditEntry, WorkItem
-from cms.domain.errors import NotFound
+from cms.domain.errors import InvalidValue, NotFound
 from cms.domain.ids import CdrId, LocationId, SessionId, StationId
 from cms.domain.meter import Quantity
 from cms.domain.session import Session
@@ -146,7 +146,9 @@ class CaseFile:
         try:
             at = datetime.fromisoformat(text)
         except ValueError:
-            raise NotFound("moment like 2026-11-20T14:05", text) from None
+            raise InvalidValue(
+                "handle", f"expected CHARGER@2026-11-20T14:05, but {text!r} is no moment"
+            ) from None
         site = self._catalogue.locations[self._catalogue.stations[station].location]
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=site.zone).astimezone(UTC)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cms.app.administration import Administration, By
 from cms.app.casefile import CaseFile
@@ -20,6 +18,7 @@ from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import (
     CdrQuery,
+    Clock,
     Page,
     PartnerDesk,
     SessionQuery,
@@ -30,14 +29,16 @@ from cms.app.ports import (
 from cms.app.remote import Asker, Refusal, Remote, StartWish, explain
 from cms.app.sums import SumQuery, Sums
 from cms.app.writes import CommandRecord
-from cms.dashboard import views
+from cms.dashboard import sheets, views
 from cms.dashboard.access import Access
 from cms.dashboard.routing import Call, Route, Text, dumps
+from cms.dashboard.views import Json
 from cms.domain.audit import WorkAction
 from cms.domain.commands import ResetKind, Wanted
 from cms.domain.errors import Conflict, Forbidden, InvalidValue, NotFound
 from cms.domain.ids import CdrId, EvseRef, LocationId, PartnerId, SessionId, StationId, TariffId
 from cms.domain.partner import Right
+from cms.domain.rating import Rating
 from cms.domain.session import OPEN, Limit, Session, SessionStatus
 from cms.domain.token import TokenType
 from cms.domain.topology import Approval, ChargingStation
@@ -45,6 +46,8 @@ from cms.intake.base import Intake, Moment
 from cms.intake.tariffs import RuleIn, TariffIn
 from cms.intake.tokens import TokenIn
 from cms.intake.topology import ChargerIn, LocationIn
+
+KEEP_OPEN_SECONDS = 15.0
 
 
 class Paged(Intake):
@@ -55,7 +58,7 @@ class Paged(Intake):
         return Page(self.offset, self.limit)
 
 
-class SessionsIn(Paged):
+class SessionFilter(Intake):
     site: str | None = None
     charger: str | None = None
     status: SessionStatus | None = None
@@ -65,18 +68,36 @@ class SessionsIn(Paged):
     id_token: str | None = None
 
 
-class CdrsIn(Paged):
+class SessionsIn(Paged, SessionFilter):
+    pass
+
+
+class CdrFilter(Intake):
     site: str | None = None
     ended_from: Moment | None = None
     ended_to: Moment | None = None
 
 
-class DaysIn(Intake):
-    """Days of each site's own calendar, both included."""
+class CdrsIn(Paged, CdrFilter):
+    pass
 
-    first: date
-    last: date
+
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
+MOST_DAYS = 1100
+
+
+class DaysIn(Intake):
+    """Days of each site's own calendar, both included; three years at most."""
+
+    first: Day
+    last: Day
     site: str | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not 0 <= (self.last - self.first).days < MOST_DAYS:
+            raise InvalidValue("last", f"expected a day from first on, at most {MOST_DAYS} later")
+        return self
 
 
 class HandleIn(Intake):
@@ -169,6 +190,8 @@ class Desk:
     work: WorkDesk
     partners: PartnerDesk
     log: StationLog
+    running_price: Callable[[Session], Awaitable[Rating | None]]
+    clock: Clock
     party: PartnerId
     access: Access
 
@@ -178,6 +201,7 @@ class Api:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._streams: set[asyncio.Task[Any]] = set()
 
     def routes(self) -> Sequence[Route]:
         read, operate, price, admin = Right.READ, Right.OPERATE, Right.PRICE, Right.ADMIN
@@ -268,10 +292,11 @@ class Api:
                 "GET",
                 "/sessions.csv",
                 read,
-                "The same as CSV",
+                "The same as CSV, whole, oldest first",
                 self.sessions_csv,
-                query=SessionsIn,
+                query=SessionFilter,
                 answer="csv",
+                streams=True,
             ),
             Route("GET", "/sessions/{id}", read, "One session", self.session),
             Route(
@@ -296,10 +321,11 @@ class Api:
                 "GET",
                 "/cdrs.csv",
                 read,
-                "The same as CSV",
+                "The same as CSV, whole, oldest first",
                 self.cdrs_csv,
-                query=CdrsIn,
+                query=CdrFilter,
                 answer="csv",
+                streams=True,
             ),
             Route("GET", "/cdrs/{id}", read, "One bill with its trace", self.cdr),
             Route(
@@ -471,6 +497,8 @@ class Api:
         _only_all_sites(call)
         administration = self._desk.administration
         known = StationId(given.id) in self._desk.catalogue.keys
+        if given.location not in self._desk.catalogue.locations:
+            raise InvalidValue("location", f"no site {given.location!r}")
         station = await administration.put_station(given.value(), _by(call))
         view = self._charger(station)
         if given.auth == "none":
@@ -511,6 +539,7 @@ class Api:
 
     async def trigger(self, call: Call) -> Any:
         station = self._station(call)
+        _check_evse(station, call.body.evse)
         wish = self._desk.remote.accept_trigger(
             station.id, call.body.wanted, call.body.evse, _asker(call)
         )
@@ -518,6 +547,7 @@ class Api:
 
     async def availability(self, call: Call) -> Any:
         station = self._station(call)
+        _check_evse(station, call.body.evse)
         wish = self._desk.remote.accept_availability(
             station.id, call.body.operative, call.body.evse, _asker(call)
         )
@@ -531,7 +561,7 @@ class Api:
             None,
         )
         if token is None or not token.valid:
-            raise InvalidValue("token", "no valid token of our own")
+            raise InvalidValue("token", f"{given.token!r} is no valid token of our own")
         wish = StartWish(ref, token, None, given.connector, None, given.limit())
         return await self._done(self._desk.remote.accept_start(wish, _asker(call)))
 
@@ -548,6 +578,8 @@ class Api:
     async def _done(self, wish: Awaitable[CommandRecord | Refusal]) -> Any:
         """Carry a wish out and tell the station's own answer."""
         accepted = await wish
+        if accepted is Refusal.UNKNOWN_CONNECTOR:
+            raise InvalidValue("connector", explain(accepted))
         if isinstance(accepted, Refusal):
             raise Conflict(explain(accepted))
         answer = await self._desk.remote.carry_out(accepted)
@@ -562,13 +594,27 @@ class Api:
             "sessions": [views.session(self._fresh(each.session)) for each in found],
         }
 
-    async def sessions_csv(self, call: Call) -> Any:
-        found, _ = await self._desk.store.sessions(self._session_query(call))
-        rows = [views.session(self._fresh(each.session)) for each in found]
-        return _csv(rows, "sessions.csv")
+    async def sessions_csv(self, call: Call) -> web.StreamResponse:
+        query = replace(self._session_query(call), newest_first=False)
+
+        async def page(window: Page) -> list[Json]:
+            found, _ = await self._desk.store.sessions(replace(query, page=window))
+            return [views.session(self._fresh(each.session)) for each in found]
+
+        return await sheets.send(call.request, "sessions.csv", sheets.SESSION_COLUMNS, page)
 
     async def session(self, call: Call) -> Any:
-        return views.session(await self._session(call))
+        session = await self._session(call)
+        return {**views.session(session), "price": await self._price(session)}
+
+    async def _price(self, session: Session) -> Json | None:
+        """What the session's bill says, or what it would say now; None where nobody can tell."""
+        if (bill := await self._desk.store.cdr_of(session.id)) is not None:
+            return views.price(bill.cdr.total, bill.cdr.currency, final=True)
+        if session.status not in OPEN:
+            return None
+        rating = await self._desk.running_price(session)
+        return None if rating is None else views.price(rating.total, rating.currency, final=False)
 
     async def timeline(self, call: Call) -> Any:
         session = await self._session(call)
@@ -582,12 +628,14 @@ class Api:
         found, total = await self._desk.store.cdrs(self._cdr_query(call))
         return {"total": total, "cdrs": [views.cdr(each) for each in found]}
 
-    async def cdrs_csv(self, call: Call) -> Any:
-        found, _ = await self._desk.store.cdrs(self._cdr_query(call))
-        rows = [views.cdr(each) for each in found]
-        for row in rows:
-            row.pop("trace")
-        return _csv(rows, "cdrs.csv")
+    async def cdrs_csv(self, call: Call) -> web.StreamResponse:
+        query = replace(self._cdr_query(call), newest_first=False)
+
+        async def page(window: Page) -> list[Json]:
+            found, _ = await self._desk.store.cdrs(replace(query, page=window))
+            return [sheets.cdr_row(views.cdr(each)) for each in found]
+
+        return await sheets.send(call.request, "cdrs.csv", sheets.CDR_COLUMNS, page)
 
     async def cdr(self, call: Call) -> Any:
         found = await self._desk.store.cdr(CdrId(call.part("id")))
@@ -602,12 +650,15 @@ class Api:
         return [views.day_sum(each) for each in found]
 
     async def sums_csv(self, call: Call) -> Any:
-        return _csv(await self.sums(call), "sums.csv")
+        return Text(sheets.table(sheets.SUM_COLUMNS, await self.sums(call)), "text/csv", "sums.csv")
 
     # -- live
 
     async def events(self, call: Call) -> web.StreamResponse:
-        """Stream changes until the caller leaves; a comment every 15 s keeps the way open."""
+        """Stream changes until the caller leaves, or may not look any more, or we stop.
+
+        A comment every 15 s keeps the way open.
+        """
         response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream",
@@ -616,13 +667,25 @@ class Api:
             }
         )
         await response.prepare(call.request)
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        try:
+            await self._follow(call, response)
+        except (ConnectionResetError, asyncio.CancelledError):
+            pass  # they left, or we stop
+        finally:
+            self._streams.discard(task)
+        return response
+
+    async def _follow(self, call: Call, response: web.StreamResponse) -> None:
         with self._desk.live.subscribed() as subscription:
             changes = aiter(subscription)
             waiting = asyncio.ensure_future(anext(changes))
             try:
                 await response.write(b": live\n\n")
-                while True:
-                    done, _ = await asyncio.wait([waiting], timeout=15)
+                while self._desk.access.caller(call.request) is not None:
+                    done, _ = await asyncio.wait([waiting], timeout=KEEP_OPEN_SECONDS)
                     if not done:
                         await response.write(b": still here\n\n")
                         continue
@@ -634,10 +697,13 @@ class Api:
                     event = await self._event(call, touched.kind, touched.key)
                     if event is not None:
                         await response.write(event)
-            except (ConnectionResetError, asyncio.CancelledError):
-                return response
             finally:
                 waiting.cancel()
+
+    async def leave(self, _: object = None) -> None:
+        """End every stream, so that a stop need not wait for browsers."""
+        for task in list(self._streams):
+            task.cancel()
 
     async def _event(self, call: Call, kind: str, key: str) -> bytes | None:
         """Return what *call* may see of a change, as a server-sent event; None for nothing."""
@@ -686,7 +752,18 @@ class Api:
         given: RuleIn = call.body
         _same("id", given.id, call.part("id"))
         _only_all_sites(call)
+        self._check_rule(given)
         return views.as_plain(await self._desk.administration.put_rule(given.value(), _by(call)))
+
+    def _check_rule(self, given: RuleIn) -> None:
+        """Refuse a line about things that are not there: it would look right and never match."""
+        catalogue = self._desk.catalogue
+        if given.tariff not in catalogue.tariffs:
+            raise InvalidValue("tariff", f"no tariff {given.tariff!r}")
+        if given.location is not None and given.location not in catalogue.locations:
+            raise InvalidValue("location", f"no site {given.location!r}")
+        if given.evse is not None and catalogue.evse_by_uid(given.evse) is None:
+            raise InvalidValue("evse", f"no EVSE with the uid {given.evse!r}")
 
     async def drop_rule(self, call: Call) -> Any:
         _only_all_sites(call)
@@ -759,11 +836,19 @@ class Api:
     async def new_key(self, call: Call) -> Any:
         given: KeyIn = call.body
         _only_all_sites(call)
+        self._check_key(given)
         sites = None if given.sites is None else [LocationId(each) for each in given.sites]
         key, text = await self._desk.administration.new_api_key(
             given.name, given.rights, sites, _by(call), given.expires_at
         )
         return {**views.api_key(key), "key": text}
+
+    def _check_key(self, given: KeyIn) -> None:
+        for site in sorted(given.sites or ()):
+            if site not in self._desk.catalogue.locations:
+                raise InvalidValue("sites", f"no site {site!r}")
+        if given.expires_at is not None and given.expires_at <= self._desk.clock():
+            raise InvalidValue("expires_at", "lies in the past")
 
     async def revoke_key(self, call: Call) -> Any:
         _only_all_sites(call)
@@ -844,30 +929,35 @@ class Api:
     def _fresh(self, session: Session) -> Session:
         return self._desk.live.session(session.id) or session
 
+    def _spelled(self, charger: str | None) -> StationId | None:
+        if charger is None:
+            return None
+        return self._desk.catalogue.spelled(charger) or StationId(charger)
+
     def _session_query(self, call: Call) -> SessionQuery:
-        given: SessionsIn = call.query
+        given: SessionFilter = call.query
         status = None if given.status is None else frozenset({given.status})
         if given.running is not None and status is None:
             status = OPEN if given.running else frozenset(SessionStatus) - OPEN
         return SessionQuery(
             sites=_narrowed(call, given.site),
-            station=None if given.charger is None else StationId(given.charger),
+            station=self._spelled(given.charger),
             status=status,
             started_from=given.started_from,
             started_to=given.started_to,
             id_token=given.id_token,
             newest_first=True,
-            page=given.page(),
+            page=given.page() if isinstance(given, Paged) else Page(),
         )
 
     def _cdr_query(self, call: Call) -> CdrQuery:
-        given: CdrsIn = call.query
+        given: CdrFilter = call.query
         return CdrQuery(
             sites=_narrowed(call, given.site),
             ended_from=given.ended_from,
             ended_to=given.ended_to,
             newest_first=True,
-            page=given.page(),
+            page=given.page() if isinstance(given, Paged) else Page(),
         )
 
     def _partner_id(self, call: Call) -> PartnerId:
@@ -886,6 +976,11 @@ class Api:
             return True
         known = self._desk.catalogue.stations.get(StationId(station or ""))
         return known is not None and call.caller.sees(known.location)
+
+
+def _check_evse(station: ChargingStation, number: int | None) -> None:
+    if number is not None and station.evse(number) is None:
+        raise InvalidValue("evse", f"charger {station.id} has no EVSE {number}")
 
 
 def _by(call: Call) -> By:
@@ -914,26 +1009,3 @@ def _narrowed(call: Call, site: str | None) -> frozenset[LocationId] | None:
     if not call.caller.sees(LocationId(site)):
         raise NotFound("site", site)
     return frozenset({LocationId(site)})
-
-
-def _csv(rows: Iterable[dict[str, Any]], filename: str) -> Text:
-    """Write rows as CSV; a cell that a spreadsheet would calculate is made text."""
-    rows = list(rows)
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    return Text(out.getvalue(), "text/csv", filename)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    text = str(value)
-    risky = isinstance(value, str) and text[:1] in "=+-@\t\r"
-    return f"'{text}" if risky else text

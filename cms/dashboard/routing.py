@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from cms.dashboard.access import Access, Caller
 from cms.domain.errors import Conflict, Forbidden, InvalidValue, NotFound, StoreDown
 from cms.domain.partner import Right
-from cms.intake.base import parse
+from cms.intake.base import NO_NUL, parse
 
 log = structlog.get_logger()
 
@@ -41,8 +41,15 @@ class Call:
     query: Any
 
     def part(self, name: str) -> str:
-        """A piece of the path."""
-        return self.request.match_info[name]
+        """A piece of the path.
+
+        Raises:
+            InvalidValue: it holds what no id of ours can.
+        """
+        text = self.request.match_info[name]
+        if "\0" in text:
+            raise InvalidValue(name, NO_NUL)
+        return text
 
     @property
     def reason(self) -> str | None:
@@ -179,8 +186,15 @@ async def problems(
         return problem(403, str(error))
     except Conflict as error:
         return problem(409, str(error))
+    except ConnectionResetError:
+        raise  # who asked has left; nobody reads an answer
     except StoreDown:
         return problem(503, "the store is down", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return problem(405, f"expected one of: {allowed}", headers={"Allow": allowed})
+    except web.HTTPNotFound:
+        return problem(404, f"no such address: {request.path}")
     except web.HTTPException as error:
         return problem(error.status, error.text or error.reason or "")
     except Exception:

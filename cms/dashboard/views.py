@@ -12,6 +12,7 @@ from cms.app.live import LiveState
 from cms.app.ports import DatedCdr
 from cms.app.sums import DaySum
 from cms.domain.audit import AuditEntry, WorkItem
+from cms.domain.money import Price
 from cms.domain.partner import ApiKey, Partner
 from cms.domain.session import Session
 from cms.domain.status import EvseState
@@ -122,6 +123,18 @@ def session(each: Session) -> Json:
         "last_sample_at": each.last_at,
         "stop_reason": each.stop_reason,
         "flags": list(each.flags),
+    }
+
+
+def price(total: Price, currency: str, *, final: bool) -> Json:
+    """What a session costs; *final* once its bill is made."""
+    net, gross = total.net.amount, total.gross.amount
+    return {
+        "net": net,
+        "tax": gross - net,
+        "gross": gross,
+        "currency": currency,
+        "final": final,
     }
 
 

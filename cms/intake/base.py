@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from cms.domain.errors import InvalidValue
@@ -18,6 +18,8 @@ V = TypeVar("V")
 Moment = AwareDatetime
 """A point in time with its offset from UTC. Without one nobody knows what it means."""
 
+NO_NUL = "must not contain a NUL character"
+
 WHOLE = "(all of it)"
 """Names the field of a complaint about the whole thing."""
 
@@ -26,6 +28,15 @@ class Intake(BaseModel):
     """Unknown keys are errors: a misspelt key that is silently ignored costs an evening."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @field_validator("*")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        """Refuse what a text column cannot hold, here and not in the store."""
+        for each in value if isinstance(value, tuple | list | frozenset) else (value,):
+            if isinstance(each, str) and "\0" in each:
+                raise ValueError(NO_NUL)
+        return value
 
 
 def parse(model: type[M], data: Any, where: str = "") -> M:
