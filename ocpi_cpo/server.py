@@ -157,7 +157,7 @@ class Server:
             "ocpi.answered",
             partner=context.partner,
             method=request.method,
-            path=request.path,
+            path="/".join(_segments(request)[:2]),  # further segments may be a card's number
             http=reply.http,
             code=reply.code,
             took_ms=round((monotonic() - began) * 1000, 1),
@@ -176,7 +176,7 @@ class Server:
         except asyncio.CancelledError:
             raise
         except Exception:
-            log.exception("ocpi.failed", method=request.method, path=request.path)
+            log.exception("ocpi.failed", method=request.method, path=_segments(request)[:2])
             return Reply(code=3000, message="our mistake", http=500)
 
     async def _handle(self, request: web.Request, request_id: str, context: _Context) -> Reply:

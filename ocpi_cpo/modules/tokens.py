@@ -161,8 +161,10 @@ class Puller:
         if connection is None or url is None:
             return 0
         since = None if whole else connection.tokens_pulled_to
+        before = [each for each in self._catalogue.tokens() if each.partner == partner]
         found = await self._read(connection, url, since)
-        changed = found + (self._absent(partner, found) if since is None else [])
+        changed = found + (self._absent(before, found) if since is None else [])
+        changed = [each for each in changed if not self._outdated(each)]
         count = await self._administration.put_tokens(changed, By(f"partner:{partner}"))
         for token in changed:
             self._forget(partner, token.uid)
@@ -195,20 +197,24 @@ class Puller:
                 continue
             if token.partner == connection.partner:
                 good.append(token)
-        return [each for each in good if not self._outdated(each)]
+        return good
 
     def _outdated(self, token: Token) -> bool:
         before = self._catalogue.token(token.partner, token.uid, token.type)
         return before is not None and _newer(before, token)
 
-    def _absent(self, partner: PartnerId, found: list[Token]) -> list[Token]:
+    def _absent(self, before: list[Token], found: list[Token]) -> list[Token]:
+        """Return what is not listed any more, as invalid.
+
+        A token that its partner sent while we read is no older than the list, and stays.
+        """
         listed = {(each.uid.casefold(), each.type) for each in found}
         return [
             replace(each, valid=False)
-            for each in self._catalogue.tokens()
-            if each.partner == partner
-            and each.valid
+            for each in before
+            if each.valid
             and (each.uid.casefold(), each.type) not in listed
+            and self._catalogue.token(each.partner, each.uid, each.type) is each
         ]
 
     async def _note(self, partner: PartnerId, found: list[Token]) -> None:

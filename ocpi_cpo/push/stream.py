@@ -57,6 +57,7 @@ class Stream:
         self.cursor = self.fetched_to = cursor
         self.exhausted = False
         self.waiting.clear()
+        self.flying.clear()
 
     def hungry(self, low: int) -> bool:
         return len(self.waiting) < low

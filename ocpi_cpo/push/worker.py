@@ -122,7 +122,16 @@ class Worker:
     # -- the loop
 
     async def run(self) -> None:
-        """Push until the partner is gone or refuses us."""
+        """Push until the partner is gone or refuses us. A store that is away is waited for."""
+        while True:
+            try:
+                await self._push()
+                return
+            except StoreDown:
+                log.warning("push.store_down", partner=self.partner)
+                await asyncio.sleep(_STORE_PAUSE_SECONDS)
+
+    async def _push(self) -> None:
         await self._begin()
         try:
             while self._stopped is None and self._active() is not None:
@@ -158,8 +167,6 @@ class Worker:
                 timeout=self._patience(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
-        except StoreDown:
-            await asyncio.sleep(_STORE_PAUSE_SECONDS)
         finally:
             woken.cancel()
             nudged.cancel()
@@ -281,10 +288,7 @@ class Worker:
             try:
                 told = task.result()
             except StoreDown:
-                told = Told(Result.NOTHING)
-                stream.back(item)
-                await asyncio.sleep(_STORE_PAUSE_SECONDS)
-                continue
+                raise
             except Exception as error:
                 log.error("push.failed", partner=self.partner, exc_info=error)
                 told = Told(Result.AGAIN, f"our mistake: {type(error).__name__}")
