@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -34,6 +36,7 @@ from cms.store.committer import (
 )
 from cms.store.errors import NotDurable
 from cms.store.group import Batch, Group, Thing, Unwritable
+from cms.store.statements import Chunked
 
 _GUILTY = (
     Unwritable,
@@ -44,8 +47,15 @@ _GUILTY = (
 )
 
 
+SWITCH_SECONDS = 0.0005
+"""After so long a thread that waits for the interpreter may ask for it.
+
+The event loop lets go of the interpreter for a moment whenever it polls, and each time the wait
+begins anew: with Python's 5 ms a loop that is busy in shorter turns starves the writer for seconds.
+"""
+
 CHECKPOINT_PAGES = 4000
-"""16 MB of log between checkpoints: fewer, so that a page written often is copied once, and yet none
+"""16 MB of log between checkpoints: few, so that a page written often is copied once, and yet none
 so long that acknowledgements wait for it noticeably."""
 
 
@@ -58,7 +68,12 @@ def connect(path: Path, lock_wait: float = LOCK_WAIT_SECONDS) -> sqlite3.Connect
     """
     uri = f"{path.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(
-        uri, uri=True, timeout=lock_wait, isolation_level=None, check_same_thread=False
+        uri,
+        uri=True,
+        timeout=lock_wait,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
     )
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -79,6 +94,16 @@ def _check_durable(connection: sqlite3.Connection) -> None:
         raise NotDurable(
             f"SQLite runs with journal_mode={mode}, synchronous={level}; needs wal and 2 (FULL)"
         )
+
+
+def _execute(connection: sqlite3.Connection, chunked: Chunked, rows: Sequence[Values]) -> None:
+    """Run one statement for all *rows*, in as few steps as its texts allow."""
+    done = 0
+    for size, text in chunked.texts:
+        while len(rows) - done >= size:
+            values = list(chain.from_iterable(rows[done : done + size]))
+            connection.execute(text, values)
+            done += size
 
 
 class SqliteCommitter(Committer):
@@ -104,10 +129,14 @@ class SqliteCommitter(Committer):
         self._path = path
         self._lock_wait = lock_wait
         self._sql = statements.for_sqlite()
-        self._writes = [(kind, self._sql.writes[kind].text) for kind in statements.KINDS]
+        self._writes = [
+            (kind, Chunked.of(self._sql.writes[kind].text)) for kind in statements.KINDS
+        ]
+        self._touches = Chunked.of(self._sql.touch.strip())
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._connection: sqlite3.Connection | None = connect(path, lock_wait)
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -186,9 +215,9 @@ class SqliteCommitter(Committer):
         connection.execute("BEGIN IMMEDIATE")
         try:
             batch = group.plan(self._known(connection, group.keys))
-            for kind, text in self._writes:
+            for kind, chunked in self._writes:
                 if rows := batch.of(kind):
-                    connection.executemany(text, rows)
+                    _execute(connection, chunked, rows)
             touched, later = self._touch(connection, batch)
             if batch.rows.get("put_cdr"):
                 failpoints.hit(failpoints.X4)
@@ -219,7 +248,7 @@ class SqliteCommitter(Committer):
             return [], {}
         (head,) = connection.execute(self._sql.count, (count,)).fetchone()
         rows = batch.touches(head - count + 1)
-        connection.executemany(self._sql.touch, rows)
+        _execute(connection, self._touches, rows)
         later: dict[Thing, int] = {}
         for owner in {row[2] for row in rows}:
             for kind, key, at in connection.execute(
