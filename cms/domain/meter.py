@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Quantity(StrEnum):
@@ -35,9 +35,9 @@ class ReadingContext(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One measured value.
+class Sample(NamedTuple):
+    """One measured value. A tuple, since a message brings dozens and a frozen dataclass costs
+    three times as much to make.
 
     Attributes:
         at: the charger's claim of when, aware UTC.

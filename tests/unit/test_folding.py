@@ -20,7 +20,7 @@ def at(minutes: int) -> datetime:
 
 
 def sample(minutes: int, wh: int, **more: object) -> Sample:
-    return replace(Sample(at(minutes), Quantity.ENERGY_REGISTER, wh), **more)
+    return Sample(at(minutes), Quantity.ENERGY_REGISTER, wh)._replace(**more)
 
 
 def event(kind: EventKind, minutes: int, **more: object) -> TransactionEvent:
