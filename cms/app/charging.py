@@ -126,7 +126,7 @@ class Charging:
         for session in sorted(kept.open_sessions, key=lambda each: each.started_at):
             self._remember(session)
             self._live.put_session(session)
-            if session.running:
+            if session.running and self._places.known(session.ref):
                 state = self._live.evse(session.ref).with_session(session.id)
                 self._live.put(replace(state, meter=progress.meter(session)))
         for item in kept.open_work:
@@ -783,7 +783,7 @@ class Charging:
 
     def _takes_evse(self, session: Session, state: EvseState, frame: Frame) -> bool:
         """Whether a start shows on its EVSE: an old one does not move the picture back."""
-        if session.evse < 1:
+        if not self._places.known(session.ref):
             return False
         current = None if state.session is None else self._live.session(state.session)
         if current is not None:

@@ -35,6 +35,10 @@ class Places:
         known = place.evse.connector(number) if number else None
         return known.number if known else place.evse.connectors[0].number
 
+    def known(self, ref: EvseRef) -> bool:
+        """Whether the operator's description has that EVSE."""
+        return self._catalogue.place(ref) is not None
+
     def location(self, station: StationId) -> LocationId | None:
         """Return the site of a station."""
         known = self._catalogue.stations.get(station)

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Protocol
 
+import structlog
+
 from cms.app.catalogue import Catalogue
 from cms.app.charging import Charging
 from cms.app.lanes import Lanes
@@ -24,12 +26,15 @@ from cms.app.writes import Audit, PutCdr, PutSession, PutWorkItem, Touch, Write
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
 from cms.domain.cdr import CdrPlace
 from cms.domain.commands import Answer, Outcome
+from cms.domain.errors import StoreDown
 from cms.domain.folding import PLAUSIBLE_W, Folded, fold
 from cms.domain.ids import SessionId, StationId, TransactionId
 from cms.domain.session import Session, SessionStatus
 from cms.domain.settlement import Billed, Withheld, free_tariff, settle, withhold
 from cms.domain.tariff import Tariff
 from cms.domain.transaction import TransactionEvent
+
+log = structlog.get_logger()
 
 _AT_ONCE = 64
 """Sessions settled side by side, so that their commits share a group."""
@@ -122,16 +127,34 @@ class Settling:
             results = await asyncio.gather(
                 *(self.settle(id) for id in batch), return_exceptions=True
             )
-            failed = [
-                (id, result)
+            failed = {
+                id: result
                 for id, result in zip(batch, results, strict=True)
                 if isinstance(result, BaseException)
-            ]
-            for id, _ in failed:
-                self._later(id, self._clock() + self._rules.ask_again)
-            for _, error in failed:
-                raise error
+            }
+            for id, error in failed.items():
+                down = isinstance(error, StoreDown)
+                self._later(id, self._clock() + (timedelta() if down else self._rules.ask_again))
+            for id, error in failed.items():
+                await self._failed(id, error)
         return tried
+
+    async def _failed(self, id: SessionId, error: BaseException) -> None:
+        """One session that cannot be settled delays no other; a person is shown why."""
+        session = self._live.session(id)
+        if session is None or isinstance(error, StoreDown) or not isinstance(error, Exception):
+            raise error
+        log.error("session.not_settled", session=id, exc_info=error)
+        item = WorkItem(
+            f"not-settled:{id}",
+            WorkType.WITHHELD_BILL,
+            f"session:{id}",
+            self._clock(),
+            station=session.station,
+            location=session.location,
+            evidence={"why": f"settling failed: {error}"},
+        )
+        await self._store.commit([PutWorkItem(item)])
 
     def _later(self, id: SessionId, at: datetime) -> None:
         self._count += 1

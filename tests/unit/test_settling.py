@@ -75,6 +75,25 @@ async def test_a_store_that_is_down_delays_the_bill_and_loses_nothing(world: Wor
     assert world.bill().energy_wh == 7000
 
 
+async def test_a_session_that_cannot_be_settled_delays_no_other(world: World) -> None:
+    await _charged(world)
+    await _charged(world, "CARD", wh=9000)
+    poisoned = world.session(0).id
+    journal = world.store.journal
+
+    async def broken(id: object) -> object:
+        if id == poisoned:
+            raise ValueError("a row that nobody can read")
+        return await journal(id)  # type: ignore[arg-type]
+
+    world.store.journal = broken  # type: ignore[assignment,method-assign]
+    await world.settling.settle_due()
+
+    assert world.bill().session == world.session(1).id
+    (item,) = world.store.items.values()
+    assert item.subject == f"session:{poisoned}" and "nobody can read" in str(item.evidence)
+
+
 async def test_a_fact_that_comes_while_settling_is_in_the_bill(world: World) -> None:
     visit = await world.desk.connected(CS1, "", "1.6")
     ack = await world.start(visit)
