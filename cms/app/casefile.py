@@ -166,10 +166,24 @@ class CaseFile:
         return [step for record in records.values() for step in _of_command(record)]
 
     async def _decisions(self, session: Session) -> Iterable[Step]:
+        since = await self._after_the_one_before(session)
         notes = await self._store.authorisations(
-            session.station, session.started_at - _BEFORE, session.received_at + _BEFORE
+            session.station, since, session.received_at + _BEFORE
         )
-        return [_of_decision(note) for note in notes if note.id_token == session.id_token]
+        return [_of_decision(note) for note in notes if _concerns(note, session)]
+
+    async def _after_the_one_before(self, session: Session) -> datetime:
+        """When this session's authorisation can have begun: after the last one of that token."""
+        query = SessionQuery(
+            station=session.station,
+            id_token=session.id_token,
+            started_from=session.started_at - _BEFORE,
+            started_to=session.started_at,
+            page=Page(limit=100),
+        )
+        earlier = [each.session.received_at for each in (await self._store.sessions(query))[0]]
+        before = [at for at in earlier if at < session.received_at]
+        return max([session.started_at - _BEFORE, *before])
 
     async def _frames(self, session: Session) -> Iterable[Step]:
         entries = await self._store.journal(session.id)
@@ -183,13 +197,25 @@ class CaseFile:
         return [_of_exchange(each) for each in await self._store.exchanges(session=session.id)]
 
     async def _work(self, session: Session) -> Iterable[Step]:
-        items = await self._store.work_items(open_only=False, page=Page(limit=1000))
-        subject = f"session:{session.id}"
-        return [step for item in items if item.subject == subject for step in _of_work(item)]
+        subjects = [f"session:{session.id}"]
+        if session.command is not None:
+            subjects.append(f"command:{session.command}")
+        return [
+            step
+            for subject in subjects
+            for item in await self._store.work_items(False, Page(limit=100), subject)
+            for step in _of_work(item)
+        ]
 
     async def _audit(self, session: Session) -> Iterable[Step]:
         rows = await self._store.audit(f"session:{session.id}", Page(limit=100))
         return [_of_audit(row) for row in rows]
+
+
+def _concerns(note: AuthorisationNote, session: Session) -> bool:
+    if note.session is not None:
+        return note.session == session.id
+    return note.id_token == session.id_token and note.at <= session.received_at
 
 
 def _of_command(record: CommandRecord) -> Iterable[Step]:

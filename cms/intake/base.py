@@ -130,12 +130,26 @@ def _reason(error: ErrorDetails, model: type[BaseModel]) -> str:
         return _unknown_key(error["loc"], model)
     if kind in ("too_short", "string_too_short") and not given:
         return "must not be empty"
-    message = _PLAINER.get(kind) or _reworded(error["msg"])
-    if kind != "missing" and isinstance(given, str | int | float) and str(given):
-        shown = str(given)
-        if shown not in message:
-            return f"{message}, not {_cut(given)}"
-    return message
+    message = _PLAINER.get(kind) or _by_pattern(error) or _reworded(error["msg"])
+    plain = kind != "missing" and isinstance(given, str | int | float) and str(given) != ""
+    return f"{message}, not {_cut(given)}" if plain and repr(given) not in message else message
+
+
+PARTY = r"^[A-Z]{2}\*[A-Z0-9]{3}$"
+_PATTERNS = {
+    PARTY: "expected country code and party id, like IN*CPO",
+    r"^[A-Z]{2}$": "expected two capital letters",
+    r"^[A-Z]{3}$": "expected three capital letters",
+    r"^[A-Z0-9]{3}$": "expected three capital letters or digits",
+    r"^([01]\d|2[0-3]):[0-5]\d$": "expected a time of day like 08:30",
+    r"^[A-Za-z0-9*_=+|@.:-]{1,48}$": "expected 1 to 48 of A-Z a-z 0-9 * _ = + | @ . : -",
+    r"^\d+(\.\d{1,4})?$": "expected an amount like 250.00",
+}
+"""What a pattern means to a person."""
+
+
+def _by_pattern(error: ErrorDetails) -> str | None:
+    return _PATTERNS.get(error.get("ctx", {}).get("pattern", ""))
 
 
 def _reworded(message: str) -> str:

@@ -410,9 +410,15 @@ class MemoryStore:
         found = [x for x in reversed(self._audit) if subject is None or x.subject == subject]
         return _window(found, page)
 
-    async def work_items(self, open_only: bool, page: Page) -> Sequence[WorkItem]:
+    async def work_items(
+        self, open_only: bool, page: Page, subject: str | None = None
+    ) -> Sequence[WorkItem]:
         self._check_up()
-        found = [x for x in self._work_in_order() if x.closed_at is None or not open_only]
+        found = [
+            each
+            for each in self._work_in_order()
+            if (each.closed_at is None or not open_only) and subject in (None, each.subject)
+        ]
         return _window(found, page)
 
     def _work_in_order(self) -> list[WorkItem]:

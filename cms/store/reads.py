@@ -253,11 +253,15 @@ class Reads:
         rows = await self._all(query.offset(page.offset).limit(page.limit))
         return [codec.audit_from(row) for row in rows]
 
-    async def work_items(self, open_only: bool, page: Page) -> Sequence[WorkItem]:
+    async def work_items(
+        self, open_only: bool, page: Page, subject: str | None = None
+    ) -> Sequence[WorkItem]:
         i = t.work_items.c
         query = select(t.work_items).order_by(i.opened_at, i.id)
         if open_only:
             query = query.where(i.closed_at.is_(None))
+        if subject is not None:
+            query = query.where(i.subject == subject)
         rows = await self._all(query.offset(page.offset).limit(page.limit))
         return [codec.work_from(row) for row in rows]
 
