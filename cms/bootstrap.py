@@ -41,6 +41,7 @@ from cms.app.power_cuts import PowerCuts
 from cms.app.remote import Remote
 from cms.app.running import RunningPrices
 from cms.app.settling import Settling, SettlingRules
+from cms.app.silence import Silence
 from cms.app.stations import StationDesk, StationRules, Stations
 from cms.app.supervision import Supervisor, supervised
 from cms.app.work import Work
@@ -316,6 +317,8 @@ class Parts:
         keep.keep("power cuts", self.power_cuts.run)
         keep.keep("roaming", self._roam)
         keep.every(1.0, "grace", self.stations.expire)
+        silence = Silence(self.store, self.live, self.stations, utc_now)
+        keep.every(60.0, "silence", silence.look)
         keep.every(5.0, "remote starts", self.remote.expire)
         keep.keep("loop watch", self.vitals.watch_loop)
         keep.every(3600.0, "retention", self._forget_old)
