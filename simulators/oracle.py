@@ -121,6 +121,7 @@ class _Field:
         self.stops: list[Line] = []
         self.callerrors: list[Line] = []
         self.gave_up = 0
+        self.start_given_up: set[tuple[str, str]] = set()
         for line in lines:
             self._take(line)
         self.id_of = {
@@ -141,6 +142,8 @@ class _Field:
                 self.callerrors.append(line)
             case "gave_up":
                 self.gave_up += 1
+                if line["message"] in ("start", "started"):
+                    self.start_given_up.add((line["station"], line["txn"]))
             case _:
                 pass
 
@@ -164,7 +167,7 @@ class _Belief:
         self.journalled: Counter[tuple[str, str | None]] = Counter()
         for line in lines:
             self._take(line)
-        self.by_transaction: dict[tuple[str, str], list[Line]] = defaultdict(list)
+        self.by_transaction: dict[tuple[str, str | None], list[Line]] = defaultdict(list)
         self.by_station: dict[str, list[Line]] = defaultdict(list)
         for session in self.sessions:
             self.by_station[session["station"]].append(session)
@@ -202,6 +205,13 @@ class _Belief:
             ):
                 return session
         return None
+
+    def shown(self, session: Line) -> bool:
+        """Whether a person is told of *session*: an open work item names it."""
+        return any(
+            item["state"] == "open" and session["id"] in str(item["subject"])
+            for item in self.work_items
+        )
 
     def has_work_for(self, station: str) -> bool:
         """Whether an open work item is about *station*."""
@@ -293,7 +303,7 @@ def _samples_missing(field_: _Field, belief: _Belief) -> Iterator[Mismatch]:
 
 def _sessions_twice(belief: _Belief) -> Iterator[Mismatch]:
     for (station, id), sessions in belief.by_transaction.items():
-        if len(sessions) > 1:
+        if id is not None and len(sessions) > 1:
             yield Mismatch(
                 Kind.DUPLICATE_SESSION, f"{station}/{id}", ", ".join(s["id"] for s in sessions)
             )
@@ -335,6 +345,10 @@ def _energy(field_: _Field, belief: _Belief) -> Iterator[Mismatch]:
         if key not in field_.told_the_end or session is None:
             continue
         real = line["stop_wh"] - line["start_wh"]
+        if key in field_.start_given_up and (
+            belief.shown(session) or "seq_gap" in session["flags"]
+        ):
+            continue  # where it began nobody will ever say again, and a person knows
         if session["energy_wh"] != real:
             yield Mismatch(
                 Kind.ENERGY_DIFFERS,
@@ -344,13 +358,18 @@ def _energy(field_: _Field, belief: _Belief) -> Iterator[Mismatch]:
 
 
 def _bills_of_sessions(field_: _Field, belief: _Belief) -> Iterator[Mismatch]:
+    told = {
+        (station, field_.id_of.get((station, txn)))
+        for station, txn in field_.told_the_end - field_.start_given_up
+    }
     for session in belief.sessions:
         cdrs = belief.cdrs_of.get(session["id"], [])
         standing = sum(-1 if cdr.get("credit") else 1 for cdr in cdrs)
         if standing > 1:
             yield Mismatch(Kind.DUPLICATE_CDR, _name(session), ", ".join(cdr["id"] for cdr in cdrs))
-        elif session["ended_at"] is not None and standing < 1:
-            yield Mismatch(Kind.SESSION_WITHOUT_CDR, _name(session), f"session {session['id']}")
+        elif standing < 1:
+            if _owes_a_bill(session, told, belief):
+                yield Mismatch(Kind.SESSION_WITHOUT_CDR, _name(session), f"session {session['id']}")
         elif cdrs and standing == 1:
             billed = sum((-1 if c.get("credit") else 1) * (c["energy_wh"] or 0) for c in cdrs)
             if billed != session["energy_wh"]:
@@ -363,6 +382,20 @@ def _bills_of_sessions(field_: _Field, belief: _Belief) -> Iterator[Mismatch]:
     for cdr in belief.cdrs:
         if cdr["session_id"] not in ids:
             yield Mismatch(Kind.CDR_WITHOUT_SESSION, cdr["id"], f"session {cdr['session_id']}")
+
+
+def _owes_a_bill(session: Line, told: set[tuple[str, str | None]], belief: _Belief) -> bool:
+    """Whether an ended session without a bill is wrong: not if a person is shown why, and not while
+    it waits for an end that its charger has not told yet."""
+    if session["ended_at"] is None:
+        return False
+    match session["status"].lower():
+        case "invalid":
+            return not belief.shown(session)
+        case "stopped":
+            return (session["station"], session["transaction_id"]) in told
+        case _:
+            return True
 
 
 def _bills_at_partners(belief: _Belief, bills: _Bills) -> Iterator[Mismatch]:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from cms.app import failpoints
+from tests.harness import figures
 from tests.services import (
     ADDRESS,
     NO_SERVICE,
@@ -84,7 +85,9 @@ def arm() -> Iterator[Callable[..., None]]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say how many tests were skipped for want of a service: a green run may hide them."""
+    """Show the scenarios' figures, and how many tests were skipped for want of a service."""
+    for line in figures.summary(terminalreporter.stats):
+        terminalreporter.write_line(line)
     skipped = [
         report
         for report in terminalreporter.stats.get("skipped", [])

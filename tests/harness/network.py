@@ -86,7 +86,12 @@ class Network:
     def config(self) -> dict[str, Any]:
         """The config as the file says it."""
         sections: dict[str, dict[str, Any]] = {
-            "ocpp": {"host": "127.0.0.1", "port": self.ocpp_port, "heartbeat_seconds": 300},
+            "ocpp": {
+                "host": "127.0.0.1",
+                "port": self.ocpp_port,
+                "heartbeat_seconds": 300,
+                "most_unknown_per_address": 1000,  # all of these chargers share one address
+            },
             "http": {
                 "host": "127.0.0.1",
                 "port": self.http_port,

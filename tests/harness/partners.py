@@ -1,0 +1,53 @@
+"""A simulated partner, registered with the server under test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from simulators.emsp import Emsp
+from simulators.oracle import Verdict, compare
+from tests.harness.network import CARD
+from tests.harness.server import Api, Server
+
+
+@asynccontextmanager
+async def registered(
+    server: Server, party_id: str = "EMP", *, cards: range | None = None, ledger: Path | None = None
+) -> AsyncIterator[Emsp]:
+    """A partner that has registered; it holds the tags of the fleet's drivers in *cards*."""
+    async with Emsp(country_code="IN", party_id=party_id, ledger=ledger) as emsp:
+        tokens = [emsp.tokens.add(CARD.format(number=number)) for number in cards or ()]
+        async with server.api() as api:
+            await register(emsp, api)
+        for token in tokens:
+            answer = await emsp.push_token(token)
+            assert answer.code == 1000, answer
+        yield emsp
+
+
+async def register(emsp: Emsp, api: Api) -> None:
+    """Let *emsp* register with the server behind *api*."""
+    body = {
+        "id": f"{emsp.us.country_code}*{emsp.us.party_id}",
+        "name": emsp.name,
+        "allow_private_addresses": True,
+    }
+    invitation = await api.post("/partners", body)
+    await emsp.register(invitation["url"], invitation["token"])
+
+
+async def judged(
+    server: Server, chargers: list[dict[str, Any]], *partners: Emsp, within: float = 60
+) -> Verdict:
+    """Let the oracle compare the ledgers until it is content, or until time is up."""
+    deadline = asyncio.get_running_loop().time() + within
+    while True:
+        theirs = [line for emsp in partners for line in emsp.ledger.lines]
+        verdict = compare(chargers, theirs, await server.ledger())
+        if verdict.good or asyncio.get_running_loop().time() > deadline:
+            return verdict
+        await asyncio.sleep(0.5)
