@@ -6,9 +6,10 @@ again by the first who asks after it, one of its EVSEs or its price book changed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
@@ -16,7 +17,7 @@ from cms.domain.ids import EvseRef, LocationId, PartnerId
 from cms.domain.topology import Approval, ChargingStation, Location
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v221.topology import EvseView
-from ocpi_cpo.wire import Json, dumps
+from ocpi_cpo.wire import Json, dumps, stamp
 
 _SEEN = frozenset({Approval.APPROVED, Approval.REMOVED})
 _DAWN = datetime(1970, 1, 1, tzinfo=UTC)
@@ -109,10 +110,15 @@ class Ready:
     """One site's bytes, with what they were made from.
 
     Attributes:
+        content: identifies what is in it but statuses and dates: what a PATCH of an EVSE cannot
+            tell.
+        statuses: of each EVSE, as they stand in the body: (status, last_updated).
         told: the site's moment in the feed; every visible change in it gives a new one.
     """
 
     body: bytes
+    content: str
+    statuses: Mapping[EvseRef, tuple[str, str]]
     last_updated: datetime
     site: Location
     told: datetime | None
@@ -142,6 +148,10 @@ class Pages:
         group = self.network.group(partner)
         return [self._current(group, id) for id in ids]
 
+    def one(self, id: LocationId, partner: PartnerId) -> Ready:
+        """Return the bytes of one site."""
+        return self._current(self.network.group(partner), id)
+
     def _current(self, group: PartnerId | None, id: LocationId) -> Ready:
         found = self._ready.get((group, id))
         if found is not None and self._true(found, id):
@@ -158,11 +168,34 @@ class Pages:
     def _build(self, group: PartnerId | None, id: LocationId) -> Ready:
         network = self.network
         site = network.catalogue.locations[id]
+        body = network.body(site, group)
         ready = Ready(
-            dumps(network.body(site, group)),
+            dumps(body),
+            _content(body),
+            {view.evse.ref: status_of(view) for view in network.views(site, group)},
             network.updated(site),
             site,
             network.live.updated("location", id),
         )
         self._ready[group, id] = ready
         return ready
+
+
+def status_of(view: EvseView) -> tuple[str, str]:
+    """Return what a PATCH of an EVSE tells."""
+    return str(view.state.status), stamp(view.last_updated)
+
+
+def _content(body: Json) -> str:
+    evses = [
+        {
+            **{name: each for name, each in evse.items() if name not in ("status", "last_updated")},
+            "connectors": [_undated(plug) for plug in evse["connectors"]],
+        }
+        for evse in body.get("evses") or ()
+    ]
+    return sha256(dumps({**_undated(body), "evses": evses})).hexdigest()
+
+
+def _undated(body: Json) -> Json:
+    return {name: value for name, value in body.items() if name != "last_updated"}

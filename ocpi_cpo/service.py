@@ -18,7 +18,7 @@ from cms.app.ports import Clock, PartnerHealth, Store, TokenAuthority
 from cms.app.remote import Remote
 from cms.app.supervision import Supervisor, supervised
 from cms.app.writes import CommandRecord
-from cms.domain.ids import EvseRef, PartnerId
+from cms.domain.ids import EvseRef, PartnerId, SessionId
 from cms.domain.partner import Partner
 from ocpi_cpo.authority import Authority
 from ocpi_cpo.client import GuardedClient
@@ -33,7 +33,7 @@ from ocpi_cpo.modules.tokens import Forget, Puller, Tokens
 from ocpi_cpo.modules.versions import Versions
 from ocpi_cpo.pages import Network, Pages
 from ocpi_cpo.partner_api import PartnerApi
-from ocpi_cpo.push.courier import Courier
+from ocpi_cpo.push.courier import MODULE_OF, Courier
 from ocpi_cpo.push.worker import Worker
 from ocpi_cpo.registration import Registration
 from ocpi_cpo.render import Renderer, RunningPrice, no_price
@@ -41,6 +41,9 @@ from ocpi_cpo.server import Server
 from ocpi_cpo.versions.v221.dialect import V221
 
 log = structlog.get_logger()
+
+_NEWS = 10_000
+"""Changes that may wait to be spread; beyond that every worker looks at everything."""
 
 
 def _no_secret(secret: str) -> None:
@@ -197,6 +200,7 @@ class OcpiService:
                         self._errand("pull tokens", self.pull_tokens(connection.partner, False))
                 if self._commands is not None:
                     await self._commands.tell_leftovers(leftovers)
+                supervisor.keep("news to partners", self._spread_news)
                 supervisor.every(
                     self._config.pull_tokens_every.total_seconds(),
                     "pull tokens",
@@ -244,7 +248,7 @@ class OcpiService:
         courier = Courier(
             partner,
             self._store,
-            self._network,
+            self.pages,
             self._render,
             self._api,
             self._dialect,
@@ -254,7 +258,6 @@ class OcpiService:
         worker = Worker(
             partner,
             self._store,
-            self._live,
             courier,
             self._config,
             self._clock,
@@ -263,6 +266,22 @@ class OcpiService:
             self.registration.refused,
         )
         return _Line(worker, courier, generation)
+
+    async def _spread_news(self) -> None:
+        """Wake the workers that a change concerns. What is missed here, their poll finds."""
+        with self._live.subscribed(_NEWS) as news:
+            async for touched in news:
+                kinds = {touched.kind} if not news.missed else MODULE_OF.keys()
+                news.missed = False
+                for kind in kinds & MODULE_OF.keys():
+                    self._tell_workers(kind, touched.key)
+
+    def _tell_workers(self, kind: str, key: str) -> None:
+        """Wake the owner's worker, or everybody's where the owner is not in memory."""
+        session = self._live.session(SessionId(key)) if kind == "session" else None
+        for partner, line in self._lines.items():
+            if session is None or session.owner == partner:
+                line.worker.news(kind)
 
     def _site_of(self, evse: str) -> str:
         place = self._catalogue.place(EvseRef.parse(evse))

@@ -27,6 +27,7 @@ from ocpi_cpo.wire import next_link, stamp, with_query
 log = structlog.get_logger()
 
 MOST_PAGES = 10_000
+_IN_ONE_COMMIT = 1000
 
 Forget = Callable[[PartnerId, str], None]
 """Told of a token that changed: what its partner answered about it before counts no more."""
@@ -165,7 +166,11 @@ class Puller:
         found = await self._read(connection, url, since)
         changed = found + (self._absent(before, found) if since is None else [])
         changed = [each for each in changed if not self._outdated(each)]
-        count = await self._administration.put_tokens(changed, By(f"partner:{partner}"))
+        count = 0
+        for start in range(0, len(changed), _IN_ONE_COMMIT):
+            count += await self._administration.put_tokens(
+                changed[start : start + _IN_ONE_COMMIT], By(f"partner:{partner}")
+            )
         for token in changed:
             self._forget(partner, token.uid)
         await self._note(partner, found)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
-from hashlib import sha256
 from typing import Any
 
 import structlog
@@ -22,12 +21,11 @@ from cms.domain.audit import WorkAction, WorkItem, WorkType
 from cms.domain.ids import CdrId, EvseRef, LocationId, PartnerId, SessionId, TariffId
 from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.connections import Connection
-from ocpi_cpo.pages import Network
+from ocpi_cpo.pages import Pages, status_of
 from ocpi_cpo.partner_api import PartnerApi, exchange
 from ocpi_cpo.render import Renderer
 from ocpi_cpo.versions.dialect import Dialect
-from ocpi_cpo.versions.v221.topology import EvseView
-from ocpi_cpo.wire import Json, dumps, join, stamp
+from ocpi_cpo.wire import Json, dumps, join, loads
 
 log = structlog.get_logger()
 
@@ -78,15 +76,6 @@ class _Memory:
     told: dict[tuple[str, str], Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A site as it is about to be sent."""
-
-    party: PartnerId
-    body: Json
-    statuses: dict[tuple[str, str], Any]
-
-
 class Courier:
     """Serves one partner.
 
@@ -98,7 +87,7 @@ class Courier:
         self,
         partner: PartnerId,
         store: Store,
-        network: Network,
+        pages: Pages,
         render: Renderer,
         api: PartnerApi,
         dialect: Dialect,
@@ -107,7 +96,8 @@ class Courier:
     ) -> None:
         self._partner = partner
         self._store = store
-        self._network = network
+        self._pages = pages
+        self._network = pages.network
         self._render = render
         self._api = api
         self._dialect = dialect
@@ -184,32 +174,25 @@ class Courier:
         known = await self._delivery("location", id)
         if id not in self._network.catalogue.locations:
             return NOTHING
-        body = self._site(id).body
-        if known is not None and known.place == _fingerprint(connection, body):
+        content = self._pages.one(id, self._partner).content
+        if known is not None and known.place == f"{connection.generation} {content}":
             return NOTHING
         return await self._put_location(connection, id)
 
     async def _put_location(self, connection: Connection, id: LocationId) -> Told:
-        told = await self._tariffs_first(connection, self._site(id).body)
+        told = await self._tariffs_first(connection, loads(self._pages.one(id, self._partner).body))
         if told.result is not Result.DONE:
             return told
-        shown = self._site(id)
-        url = self._url(connection, "locations", shown.party, id)
-        told = await self._put(connection, url, shown.body, "location", id, sender=shown.party)
+        shown = self._pages.one(id, self._partner)
+        party = shown.site.party
+        url = self._url(connection, "locations", party, id)
+        told = await self._put(connection, url, shown.body, "location", id, sender=party)
         if told.result is Result.DONE:
-            self._memory.told.update(shown.statuses)
-            place = _fingerprint(connection, shown.body)
+            statuses = {("evse", str(ref)): each for ref, each in shown.statuses.items()}
+            self._memory.told.update(statuses)
+            place = f"{connection.generation} {shown.content}"
             await self._keep_delivery("location", id, "delivered", place=place)
         return told
-
-    def _site(self, id: LocationId) -> _Shown:
-        """Render a site, with the statuses that stand in the very same body."""
-        site = self._network.catalogue.locations[id]
-        return _Shown(
-            site.party,
-            self._network.body(site, self._network.group(self._partner)),
-            {("evse", str(v.evse.ref)): _status(v) for v in self._network.views(site, None)},
-        )
 
     async def _evse(self, connection: Connection, ref: EvseRef) -> Told:
         """PATCH a status; the whole site where the partner does not know it."""
@@ -222,10 +205,10 @@ class Courier:
         if not generation.startswith(f"{connection.generation} "):
             return await self._put_location(connection, site.id)
         view = self._network.view(place, self._partner)
-        if self._memory.told.get(("evse", str(ref))) == _status(view):
+        if self._memory.told.get(("evse", str(ref))) == status_of(view):
             return NOTHING
         url = self._url(connection, "locations", site.party, site.id, view.evse.uid)
-        status = _status(view)
+        status = status_of(view)
         answer = await self._send(
             connection,
             "PATCH",
@@ -435,7 +418,7 @@ class Courier:
         self,
         connection: Connection,
         url: str,
-        body: Json,
+        body: Json | bytes,
         kind: str,
         key: str,
         *,
@@ -465,7 +448,7 @@ class Courier:
         connection: Connection,
         method: str,
         url: str,
-        body: Json | None,
+        body: Json | bytes | None,
         kind: str,
         key: str,
         *,
@@ -473,7 +456,8 @@ class Courier:
         session: SessionId | None = None,
         fresh: bool = False,
     ) -> PartnerAnswer:
-        at, raw = self._clock(), b"" if body is None else dumps(body)
+        at = self._clock()
+        raw = body if isinstance(body, bytes) else b"" if body is None else dumps(body)
         answer = await self._api.call(
             connection, method, url, raw or None, sender=sender, fresh=fresh
         )
@@ -514,10 +498,6 @@ def _in_doubt(before: Delivery) -> bool:
     return before.state == "ambiguous" or (before.state == "retrying" and before.error is None)
 
 
-def _status(view: EvseView) -> tuple[str, str]:
-    return str(view.state.status), stamp(view.last_updated)
-
-
 def _tariff_ids(body: Json) -> list[TariffId]:
     return list(
         dict.fromkeys(
@@ -527,24 +507,6 @@ def _tariff_ids(body: Json) -> list[TariffId]:
             for id in plug.get("tariff_ids") or ()
         )
     )
-
-
-def _fingerprint(connection: Connection, body: Json) -> str:
-    """Return what identifies a site's content, without what a PATCH of an EVSE tells."""
-    evses = [
-        {
-            **{name: each for name, each in evse.items() if name not in ("status", "last_updated")},
-            "connectors": [_without_date(plug) for plug in evse["connectors"]],
-        }
-        for evse in body.get("evses") or ()
-    ]
-    content = _without_date(body)
-    digest = sha256(dumps({**content, "evses": evses})).hexdigest()
-    return f"{connection.generation} {digest}"
-
-
-def _without_date(body: Json) -> Json:
-    return {name: value for name, value in body.items() if name != "last_updated"}
 
 
 def _place(answer: PartnerAnswer, url: str, connection: Connection) -> str | None:

@@ -13,7 +13,6 @@ from time import monotonic
 
 import structlog
 
-from cms.app.live import LiveState
 from cms.app.ports import Change, Clock, Store
 from cms.app.writes import PutCursor
 from cms.domain.errors import StoreDown
@@ -47,7 +46,6 @@ class Worker:
         self,
         partner: PartnerId,
         store: Store,
-        live: LiveState,
         courier: Courier,
         config: OcpiConfig,
         clock: Clock,
@@ -57,7 +55,6 @@ class Worker:
     ) -> None:
         self.partner = partner
         self._store = store
-        self._live = live
         self._courier = courier
         self._config = config
         self._clock = clock
@@ -82,10 +79,17 @@ class Worker:
         self._parked: set[tuple[str, str]] = set()
         self._parked_looked = float("-inf")
         self._retry_all = False
+        self._news: set[str] = set()
+        self._polled = float("-inf")
         self.last_success_at: datetime | None = None
         self.last_error: str | None = None
 
     # -- from outside
+
+    def news(self, kind: str) -> None:
+        """Something of *kind* changed that this partner may hear of."""
+        self._news.add(_STREAM_OF[kind])
+        self._nudged.set()
 
     @property
     def lag(self) -> int:
@@ -156,21 +160,18 @@ class Worker:
 
     async def _round(self) -> None:
         """Look for news, send what may leave, wait for whatever comes first."""
-        woken = asyncio.ensure_future(self._live.changed())  # before reading, or one is missed
+        self._nudged.clear()  # before reading: news that come while we read wake us again
+        await self._look()
+        self._launch()
         nudged = asyncio.ensure_future(self._nudged.wait())
         try:
-            await asyncio.sleep(0)  # both wait from here on
-            await self._look()
-            self._launch()
             await asyncio.wait(
-                {woken, nudged, *self._tasks},
+                {nudged, *self._tasks},
                 timeout=self._patience(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
-            woken.cancel()
             nudged.cancel()
-        self._nudged.clear()
         await self._land()
 
     def _active(self) -> Connection | None:
@@ -187,6 +188,11 @@ class Worker:
 
     async def _look(self) -> None:
         """Top up every stream. Bills are read before sessions: see ``_covered``."""
+        if monotonic() - self._polled >= self._config.poll.total_seconds():
+            self._polled = monotonic()
+            self._news.update(each.name for each in self._streams)
+        if self._cdrs.name in self._news or not self._cdrs.exhausted:
+            self._news.add(self._sessions.name)
         await self._fetch(self._tariffs)
         await self._fetch(self._locations)
         await self._fetch(self._cdrs)
@@ -200,9 +206,12 @@ class Worker:
     async def _fetch(self, stream: Stream) -> None:
         if not self._taken(stream):
             return
+        if stream.exhausted and stream.name not in self._news:
+            return
         if not stream.hungry(LOW_WATER):
             stream.exhausted = False
             return
+        self._news.discard(stream.name)
         changes = await self._store.changes(self.partner, stream.kinds, stream.fetched_to, BATCH)
         if stream is self._cdrs:
             for change in changes:
