@@ -9,6 +9,7 @@ from cms.domain.ids import PartnerId, StationId, TariffId
 from cms.domain.session import SessionStatus
 from cms.domain.status import ConnectorReport
 from cms.domain.tariff_choice import TariffRule
+from simulators.emsp.faults import Fault, Kind
 from simulators.emsp.partner import Emsp
 from tests.conformance.ocpi.world import (
     EMP,
@@ -113,9 +114,10 @@ async def test_se_02_to_05_sessions_are_full_puts_to_their_owner_only(
 
 
 async def test_of_05_the_completed_session_comes_before_its_bill(cpo: World, emsp: Emsp) -> None:
-    for _ in range(10):
+    emsp.faults.add(Fault(Kind.SLOW, "sessions", seconds=0.2))  # a bill could overtake
+    for _ in range(5):
         await cpo.settle(await cpo.session())
-    await emsp.wait_for(lambda: len(emsp.store.cdrs) == 10)
+    await emsp.wait_for(lambda: len(emsp.store.cdrs) == 5)
     for bill in emsp.store.cdrs.values():
         session = emsp.history("sessions", "IN", "CPO", bill["session_id"])[-1]
         assert session.body is not None and session.body["status"] == "COMPLETED"
