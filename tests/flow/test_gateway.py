@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import websockets
-from gateway_fakes import PATIENCE_S, FakeCore, basic, charger, serving
 from websockets.server import ServerProtocol
 
 from cms.app.ports import Registration, Visit
@@ -35,6 +34,7 @@ from cms.domain.transaction import ChargingState, EventKind, Flag
 from ocpp_gateway.connection import Socket, StationConnection
 from ocpp_gateway.limits import Limits
 from ocpp_gateway.server import tls_context
+from tests.flow.gateway_fakes import PATIENCE_S, FakeCore, basic, charger, serving
 
 CS1 = StationId("CS1")
 OURS = (Socket, StationConnection, ServerProtocol)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tiny_central import tiny_central
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidMessage
@@ -16,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage
 from simulators.faults import FaultProxy, Way, fault_proxy, slow_2g
 from simulators.habits import QUICK_BACKOFF, STEADY
 from simulators.station import StationConfig, StationSimulator
+from tests.flow.tiny_central import tiny_central
 
 
 class Echo:

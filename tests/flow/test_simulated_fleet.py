@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from ocpp.v16 import call as call16
-from tiny_central import Central, tiny_central
 
 from simulators.fleet import Fleet, FleetPlan, main
 from simulators.habits import (
@@ -24,6 +23,7 @@ from simulators.habits import (
     Personality,
 )
 from simulators.ledger import Ledger, read
+from tests.flow.tiny_central import Central, tiny_central
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import uvloop
-from tiny_central import Central, tiny_central
 
 from simulators.fleet import Fleet, FleetPlan
 from simulators.habits import QUICK_BACKOFF, STEADY
 from simulators.ledger import Ledger
 from simulators.scenarios import SCENARIOS, main, run
 from simulators.station import StationConfig
+from tests.flow.tiny_central import Central, tiny_central
 
 
 @pytest.fixture

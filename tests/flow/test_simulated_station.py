@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from ocpp.v16 import call as call16
 from ocpp.v201 import call as call201
-from tiny_central import Central, tiny_central
 
 from simulators.habits import (
     LIBOCPP,
@@ -22,6 +21,7 @@ from simulators.habits import (
 )
 from simulators.ledger import Ledger, read
 from simulators.station import StationConfig, StationSimulator, make
+from tests.flow.tiny_central import Central, tiny_central
 
 BOTH = pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 FIRST = {"1.6": "StartTransaction", "2.0.1": "TransactionEvent"}
