@@ -70,11 +70,7 @@ def main() -> int:
     meter.pin(meter.LOAD_CORE)
     begun = time.monotonic()
     with ExitStack() as held:
-        folder = given.keep or Path(
-            held.enter_context(tempfile.TemporaryDirectory(prefix="cms-bench-"))
-        )
-        folder = folder.resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = place(given.keep, held)
         size = scale.quick(folder) if given.quick else scale.Scale(folder)
         file = given.json or results_file()
         report = Report(held.enter_context(file.open("a")))
@@ -83,6 +79,14 @@ def main() -> int:
         report.close()
     print(f"{time.monotonic() - begun:.0f} s; JSON lines in {file}")
     return 1 if given.strict and report.failed else 0
+
+
+def place(keep: Path | None, held: ExitStack) -> Path:
+    """Return an empty folder: one that goes away with *held*, or a new one inside *keep*."""
+    if keep is None:
+        return Path(held.enter_context(tempfile.TemporaryDirectory(prefix="cms-bench-")))
+    keep.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="run-", dir=keep.resolve()))
 
 
 def results_file() -> Path:

@@ -42,7 +42,7 @@ async def measure(report: Report, scale: Scale) -> None:
 
 async def register(cms: servers.Cms, emsp: Emsp) -> None:
     """Introduce *emsp* to the server, the partner beginning."""
-    body = {"id": PARTNER, "name": "Simulated Mobility"}
+    body = {"id": PARTNER, "name": "Simulated Mobility", "allow_private_addresses": True}
     invitation = await asyncio.to_thread(cms.post, "/api/v1/partners", body)
     await emsp.register(invitation["url"], invitation["token"])
 

@@ -119,7 +119,7 @@ def reference(module: str, folder: Path) -> Iterator[tuple[int, int]]:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     log = folder / f"{module}.log"
-    with _process(["-m", f"benchmarks.{module}", str(port)], log, Path.cwd()) as process:
+    with _process(["-m", f"benchmarks.{module}", str(port)], log, folder) as process:
         _wait_for_port(process, port, log)
         yield process.pid, port
 
