@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from cms.cli import serving, tables
 from cms.cli.office import Office, Refused, visit
@@ -109,21 +109,42 @@ def explain(
     if as_json:
         _print_json(stories)
         return
-    for story in stories:
+    for number, story in enumerate(stories):
+        if number:
+            out.print()
         _print_story(story)
+
+
+_KINDS = {
+    "command": "cyan",
+    "decision": "magenta",
+    "repair": "yellow",
+    "commit": "green",
+    "price": "green",
+    "push": "blue",
+    "work": "red",
+}
 
 
 def _print_story(story: dict[str, Any]) -> None:
     session = story["session"]
     out.print(
-        f"[bold]session {session['id']}[/] at {session['charger']}/{session['evse']}, "
-        f"{session['status']}, {session['energy_wh']} Wh (times: {story['time_zone']})"
+        f"[bold]session {session['id']}[/] at {session['charger']}/{session['evse']}: "
+        f"{session['status']}, {session['energy_wh']} Wh "
+        f"(times of the site, {story['time_zone']})",
+        highlight=False,
     )
     for step in story["steps"]:
-        out.print(f"{step['site_time']}  {step['kind']:<9} {step['title']}", markup=False)
+        kind = step["kind"]
+        out.print(
+            Text(f"{step['site_time']}  "),
+            Text(f"{kind:<9}", style=_KINDS.get(kind, "dim")),
+            Text(step["title"]),
+            highlight=False,
+        )
         for name, value in step["detail"].items():
-            if value not in (None, "", []):
-                out.print(f"{'':35}{name}: {value}", markup=False)
+            if value not in (None, "", [], {}):
+                out.print(Text(f"{'':36}{name}: {_cell(value)}", style="dim"))
 
 
 # -- chargers
@@ -461,13 +482,20 @@ def _bring(config: Config, bodies: list[dict[str, Any]], path: str) -> None:
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool, columns: str) -> None:
+    """Print rows one a line, columns aligned, nothing cut: for eyes, grep and awk alike."""
     if as_json:
         _print_json(rows)
         return
-    table = Table(*columns.split())
-    for row in rows:
-        table.add_row(*(_cell(row.get(name)) for name in columns.split()))
-    Console().print(table)
+    names = columns.split()
+    cells = [[_cell(row.get(name)) or "-" for name in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    out.print(f"[bold]{_line([name.upper() for name in names], widths)}[/]", highlight=False)
+    for line in cells:
+        out.print(_line(line, widths), markup=False, highlight=False)
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def _cell(value: Any) -> str:

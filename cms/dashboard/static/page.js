@@ -27,8 +27,27 @@ async function api(path, options = {}) {
   return answer.json();
 }
 
-const clock = (text) =>
-  text ? new Date(text).toLocaleString([], { dateStyle: "short", timeStyle: "medium" }) : "";
+// A moment in the time of the site where it happened; the reader's own for what has no site.
+function clock(text, site) {
+  if (!text) return "";
+  const zone = sites.get(site)?.time_zone;
+  return new Date(text).toLocaleString("sv", zone ? { timeZone: zone } : {}).slice(5);
+}
+
+// Money is decimal text; it is added digit by digit, never as floating point.
+const SCALE = 4;
+const units = (text) => {
+  const [whole, part = ""] = text.replace("-", "").split(".");
+  const size = BigInt(whole + part.padEnd(SCALE, "0"));
+  return text.startsWith("-") ? -size : size;
+};
+function money(sum) {
+  const digits = (sum < 0n ? -sum : sum).toString().padStart(SCALE + 1, "0");
+  const cut = digits.length - SCALE;
+  const whole = digits.slice(0, cut).replace(/\B(?=(\d{3})+$)/g, "\u2009");
+  return (sum < 0n ? "-" : "") + whole + "." + digits.slice(cut, cut + 2);
+}
+
 const kwh = (wh) => (wh / 1000).toFixed(3);
 const kw = (w) => (w === null || w === undefined ? "" : (w / 1000).toFixed(1));
 
@@ -38,11 +57,13 @@ function drawTile(state) {
   if (!known) return;
   known.state = { ...known.state, ...state };
   known.tile.className = `evse ${state.status}`;
-  known.tile.title = state.error || `${state.status}, ${state.presence}`;
-  const running = state.session;
-  known.text.textContent = running
-    ? `${kwh(running.energy_wh)} kWh ${kw(running.power_w)}`
-    : state.status;
+  const shown = known.state;
+  known.tile.title = shown.error || `${shown.status}, ${shown.presence}`;
+  known.tile.classList.toggle("away", shown.presence !== "online");
+  const running = state.session && sessions.has(state.session.id) ? state.session : shown.session;
+  known.text.textContent = running && shown.status === "charging"
+    ? `${kwh(running.energy_wh)} kWh${running.power_w ? ` \u00b7 ${kw(running.power_w)} kW` : ""}`
+    : shown.status;
 }
 
 function drawSites(found) {
@@ -55,7 +76,9 @@ function drawSites(found) {
     const card = element("div", "site");
     card.append(element("h3", "", site.name), element("p", "", `${site.address}, ${site.city}`));
     const tiles = element("div", "evses");
-    for (const charger of site.chargers) {
+    const chargers = [...site.chargers].sort((a, b) =>
+      a.id.localeCompare(b.id, undefined, { numeric: true }));
+    for (const charger of chargers) {
       for (const evse of charger.evses) {
         const tile = element("div", "evse");
         const text = element("span", "");
@@ -74,17 +97,18 @@ function drawSessions() {
   const body = document.querySelector("#sessions tbody");
   body.replaceChildren();
   const running = [...sessions.values()].sort((a, b) => (a.started_at < b.started_at ? 1 : -1));
+  byId("no-sessions").hidden = running.length > 0;
   for (const each of running) {
     const row = element("tr");
     const site = sites.get(each.site);
     for (const text of [
-      clock(each.started_at), site ? site.name : each.site, `${each.charger}/${each.evse}`,
-      each.partner || "own", each.contract || each.id_token,
+      clock(each.started_at, each.site), site ? site.name : each.site,
+      `${each.charger}/${each.evse}`, each.partner || "own", each.contract || each.id_token,
     ]) row.append(element("td", "", text));
-    row.append(
-      element("td", "num", kwh(each.energy_wh)), element("td", "num", kw(each.power_w)),
-      element("td", "", each.status),
-    );
+    const status = element("td");
+    status.append(element("span", `pill ${each.status}`, each.status));
+    row.append(element("td", "num strong", kwh(each.energy_wh)),
+      element("td", "num", kw(each.power_w)), status);
     const cell = element("td");
     if (mayOperate && (each.status === "active" || each.status === "pending")) {
       const stop = element("button", "quiet", "Stop");
@@ -120,42 +144,63 @@ async function loadBills() {
   for (const each of found.cdrs) {
     const row = element("tr");
     const site = sites.get(each.site);
-    for (const text of [clock(each.ended_at), site ? site.name : each.site,
+    for (const text of [clock(each.ended_at, each.site), site ? site.name : each.site,
       `${each.charger}/${each.evse}`, each.partner || "own"]) row.append(element("td", "", text));
-    for (const text of [kwh(each.energy_wh), each.total_net, each.total_tax,
-      `${each.total_gross} ${each.currency}`]) row.append(element("td", "num", text));
+    for (const text of [kwh(each.energy_wh), each.total_net, each.total_tax])
+      row.append(element("td", "num", text));
+    row.append(element("td", "num strong", `${each.total_gross} ${each.currency}`));
     body.append(row);
   }
+  byId("no-bills").hidden = found.cdrs.length > 0;
 }
 
+// Today is each site's own calendar day, as the sums are cut.
 async function loadSums() {
-  const day = new Date().toLocaleDateString("sv");
-  const found = await api(`/sums?first=${day}&last=${day}`);
-  const energy = found.reduce((sum, each) => sum + each.energy_wh, 0);
+  const today = new Map([...sites.values()].map((site) =>
+    [site.id, new Date().toLocaleDateString("sv", { timeZone: site.time_zone })]));
+  const days = [...today.values()].sort();
+  if (!days.length) return;
+  const found = await api(`/sums?first=${days[0]}&last=${days[days.length - 1]}`);
+  const mine = found.filter((each) => each.day === today.get(each.site));
+  const energy = mine.reduce((sum, each) => sum + each.energy_wh, 0);
   const totals = new Map();
-  for (const each of found) {
-    totals.set(each.currency, (totals.get(each.currency) || 0) + Number(each.gross));
+  for (const each of mine) {
+    totals.set(each.currency, (totals.get(each.currency) || 0n) + units(each.gross));
   }
   byId("f-energy").textContent = (energy / 1000).toFixed(1);
   byId("f-revenue").textContent =
-    [...totals].map(([code, sum]) => `${sum.toFixed(2)} ${code}`).join(" + ") || "0";
+    [...totals].map(([code, sum]) => `${money(sum)} ${code}`).join(" + ") || "0";
 }
 
 async function loadWork() {
   if (!mayOperate) return;
-  const found = await api("/work-items?limit=100");
+  const most = 100;
+  const found = await api(`/work-items?limit=${most}`);
   const figure = byId("f-work");
-  figure.textContent = found.length;
+  figure.textContent = found.length < most ? found.length : `${most}+`;
   figure.parentElement.classList.toggle("some", found.length > 0);
   byId("work-section").hidden = found.length === 0;
   const body = document.querySelector("#work tbody");
   body.replaceChildren();
-  for (const each of found) {
+  for (const each of found.slice(-10).reverse()) {
     const row = element("tr");
-    for (const text of [clock(each.opened_at), each.type.replaceAll("_", " "), each.subject,
-      each.charger || ""]) row.append(element("td", "", text));
+    const why = each.evidence.why || each.evidence.explanation || each.subject;
+    for (const text of [clock(each.opened_at, each.site), each.type.replaceAll("_", " "),
+      each.charger || "", why]) row.append(element("td", "", text));
     body.append(row);
   }
+}
+
+async function loadSessions() {
+  const found = (await api("/sessions?running=true&limit=200")).sessions;
+  sessions.clear();
+  for (const each of found) {
+    sessions.set(each.id, each);
+    const known = evses.get(`${each.charger}/${each.evse}`);
+    if (known) drawTile({ ...known.state, charger: each.charger, number: each.evse, session: each });
+  }
+  drawSessions();
+  drawFigures();
 }
 
 async function loadAll() {
@@ -163,13 +208,7 @@ async function loadAll() {
   const whole = await Promise.all(
     list.map((each) => api(`/sites/${encodeURIComponent(each.id)}`)));
   drawSites(whole);
-  sessions.clear();
-  for (const each of (await api("/sessions?running=true&limit=200")).sessions) {
-    sessions.set(each.id, each);
-  }
-  drawSessions();
-  drawFigures();
-  await Promise.all([loadBills(), loadSums(), loadWork()]);
+  await Promise.all([loadSessions(), loadBills(), loadSums(), loadWork()]);
 }
 
 let later = null;
@@ -195,7 +234,7 @@ function follow() {
     if (["completed", "invalid"].includes(each.status)) sessions.delete(each.id);
     else sessions.set(each.id, each);
     const known = evses.get(`${each.charger}/${each.evse}`);
-    if (known && known.state.status === "charging") {
+    if (known && sessions.has(each.id)) {
       drawTile({ ...known.state, charger: each.charger, number: each.evse, session: each });
     }
     drawSessions();
@@ -203,8 +242,12 @@ function follow() {
     soon();
   });
   source.addEventListener("bill", soon);
-  source.addEventListener("refresh", loadAll);
+  source.addEventListener("refresh", () => loadAll().catch(() => {}));
 }
 
-loadAll().then(follow);
-setInterval(loadAll, 60000); // whatever a lost event hid shows within a minute
+loadAll().then(follow, follow);
+// Events tell of progress every 15 s (as partners hear it); eyes want to see the kWh move.
+setInterval(() => {
+  if (sessions.size && !document.hidden) loadSessions().catch(() => {});
+}, 2000);
+setInterval(() => loadAll().catch(() => {}), 60000); // whatever a lost event hid shows within a minute
