@@ -11,7 +11,7 @@ The crash points of a bill's way:
 * ``X3``  the charger has its answer, nothing was derived from it yet
 * ``X4``  a bill's row is written, its commit is not yet done
 * ``X5``  the partner has answered, our mark is not yet written
-* ``X8``  a remote start went to the charger, its answer is not yet known
+* ``X8``  a remote start went to the charger, its answer is not yet kept
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import uuid4
 
+from cms.app import failpoints
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import Clock, StationLink, Store
@@ -212,6 +213,7 @@ class Remote:
     async def carry_out(self, record: CommandRecord) -> Answer:
         """Ask the station, keep the outcome, return the station's answer."""
         answer = await self._link.send(_command_of(record))
+        failpoints.hit(failpoints.X8)
         await self.finish(record, answer.outcome)
         return answer
 

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import structlog
 
+from cms.app import failpoints
 from cms.app.catalogue import Catalogue
 from cms.app.charging import Charging
 from cms.app.lanes import Lanes
@@ -185,6 +186,7 @@ class Settling:
         session = self._live.session(id)
         if session is None or session.status is not SessionStatus.STOPPED:
             return False
+        failpoints.hit(failpoints.X3)
         events = await self._events(id)
         told = await self._fold(session, events)
         if not told.complete and forced is None and not await self._nothing_comes(session, told):
