@@ -503,7 +503,7 @@ class Charging:
         unit.append(touch(after))
         done = await self._store.commit(unit)
         if done.first is not None:
-            return done.first
+            return await self._again(after, done.first)
         self._terms.tariff_kept(after)
         self._terms.came_true(command)
         self._publish(after, done, () if state is before else (state,))
@@ -530,7 +530,7 @@ class Charging:
         ]
         done = await self._store.commit(unit)
         if done.first is not None:
-            return done.first
+            return await self._again(session, done.first)
         self._publish(after, done)
         return ack
 
@@ -585,11 +585,32 @@ class Charging:
         ]
         done = await self._store.commit(unit)
         if done.first is not None:
-            return done.first
+            return await self._again(session, done.first)
         self._publish(after, done, () if state is before else (state,))
         return ack
 
     # -- what comes late, twice or contradicts
+
+    async def _again(self, session: Session, first: Ack) -> Ack:
+        """Answer a repetition as the first time.
+
+        Where the store went away just when it had made the first one durable, what we remember of
+        the session is older than what is kept: take up what is kept.
+        """
+        if session.transaction is None:
+            return first
+        kept = await self._store.session_of(session.station, session.transaction)
+        known = self._live.session(session.id)
+        if kept is None or known is None or kept.status not in OPEN:
+            return first
+        if kept.running or not known.running:
+            self._live.put_session(kept)
+            return first
+        before = self._live.evse(kept.ref)
+        state = before.with_session(None) if before.session == kept.id else before
+        done = await self._store.commit([*evse_rows(kept, before, state), touch(kept)])
+        self._publish(kept, done, () if state is before else (state,))
+        return first
 
     async def _note_late(
         self, frame: Frame, session: Session, event: TransactionEvent, ack: Ack
@@ -599,7 +620,7 @@ class Charging:
         row = journal_row(frame, session.transaction, event, session.id, ack)
         done = await self._store.commit([row, progress_row(after)])
         if done.first is not None:
-            return done.first
+            return await self._again(session, done.first)
         self._publish(after, done)
         return ack
 
@@ -616,7 +637,7 @@ class Charging:
         ]
         done = await self._store.commit(unit)
         if done.first is not None:
-            return done.first
+            return await self._again(session, done.first)
         self._publish(after, done)
         return ack
 

@@ -27,10 +27,10 @@ from cms.app.writes import Audit, PutCdr, PutSession, PutWorkItem, Touch, Write
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
 from cms.domain.cdr import CdrPlace
 from cms.domain.commands import Answer, Outcome
-from cms.domain.errors import StoreDown
+from cms.domain.errors import StoreDown, UnitRefused
 from cms.domain.folding import PLAUSIBLE_W, Folded, fold
 from cms.domain.ids import SessionId, StationId, TransactionId
-from cms.domain.session import Session, SessionStatus
+from cms.domain.session import OPEN, Session, SessionStatus
 from cms.domain.settlement import Billed, Withheld, free_tariff, settle, withhold
 from cms.domain.tariff import Tariff
 from cms.domain.transaction import TransactionEvent
@@ -306,9 +306,19 @@ class Settling:
         await self._commit(session, [PutSession(session), PutWorkItem(item), touch(session)])
 
     async def _commit(self, session: Session, unit: Sequence[Write]) -> None:
-        done = await self._store.commit(unit)
+        try:
+            done = await self._store.commit(unit)
+        except UnitRefused:
+            if not await self._settled_before(session):
+                raise
+            done = await self._store.commit([touch(session)])
         self._charging.settled(session)
         self._live.publish(done.touched)
+
+    async def _settled_before(self, session: Session) -> bool:
+        """Whether this was durable already: the store went away before it could tell us so."""
+        kept = await self._store.session(session.id)
+        return kept is not None and kept.session.status not in OPEN
 
     # -- what the topology says
 
