@@ -490,7 +490,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             http_port = await _serve(runner, http.host, http.port, _tls("http", http.tls))
             ocpp_tls = _tls("ocpp", ocpp.tls)
             ocpp_port = await _listening(
-                "ocpp", ocpp.port, parts.gateway.start(ocpp.host, ocpp.port, ocpp_tls)
+                "ocpp", ocpp.host, ocpp.port, parts.gateway.start(ocpp.host, ocpp.port, ocpp_tls)
             )
             parts.keep_running()
             settle_memory()
@@ -499,7 +499,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             log.info("store.open", durability=parts.store.durability)
             yield Running(ocpp_port, http_port, parts.operator_key, parts)
         finally:
-            config.http.operator_file.unlink(missing_ok=True)
+            _take_address(config, parts)
             parts.vitals.leave_collector()
             await parts.gateway.stop()
             await runner.cleanup()
@@ -526,17 +526,21 @@ async def back_office(config: Config) -> AsyncIterator[tuple[str, str]]:
 async def _serve(runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None) -> int:
     await runner.setup()
     site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024)
-    await _listening("http", port, site.start())
+    await _listening("http", host, port, site.start())
     return int(runner.addresses[0][1])
 
 
-async def _listening(key: str, port: int, starting: Awaitable[Any]) -> Any:
+async def _listening(key: str, host: str, port: int, starting: Awaitable[Any]) -> Any:
     try:
         return await starting
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        why = "is in use by another program" if taken else os.strerror(error.errno or 0).lower()
-        raise ConfigError(f"{key}.port: port {port} {why}") from None
+        if error.errno == errno.EADDRINUSE:
+            why = f"{key}.port: port {port} is in use by another program"
+        elif error.errno == errno.EACCES:
+            why = f"{key}.port: port {port} is for privileged programs only"
+        else:
+            why = f"{key}.host: cannot listen on {host!r}: {(error.strerror or str(error)).lower()}"
+        raise ConfigError(why) from None
 
 
 def _tls(key: str, given: Any) -> ssl.SSLContext | None:
@@ -553,10 +557,23 @@ def _leave_address(config: Config, parts: Parts, port: int) -> None:
     file = config.http.operator_file
     scheme = "https" if config.http.tls else "http"
     text = json.dumps({"url": f"{scheme}://127.0.0.1:{port}", "key": parts.operator_key})
-    file.unlink(missing_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(text)
+    try:
+        file.unlink(missing_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as out:
+            out.write(text)
+    except OSError as error:
+        raise ConfigError(f"http.operator_file: cannot write {file}: {error.strerror}") from None
+
+
+def _take_address(config: Config, parts: Parts) -> None:
+    """Remove what ``_leave_address`` left, and nobody else's."""
+    file = config.http.operator_file
+    try:
+        if json.loads(file.read_text())["key"] == parts.operator_key:
+            file.unlink()
+    except (OSError, ValueError, KeyError, TypeError):
+        return
 
 
 # ---------------------------------------------------------------- errands of the command line

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from cms.domain.errors import InvalidValue
-from cms.domain.ids import LocationId, PartnerId
-from cms.intake.base import Intake, Moment, first_of
+from cms.domain.ids import PartnerId
+from cms.intake.base import Intake, Moment, first_of, within
 from cms.intake.tariffs import RuleIn, TariffIn
 from cms.intake.tokens import TokenIn
 from cms.intake.topology import ChargerIn, LocationIn
@@ -125,6 +128,7 @@ class Config(Intake):
     tariff_rules: tuple[RuleIn, ...] = ()
     tokens: tuple[TokenIn, ...] = ()
     enrolment: tuple[EnrolmentConfig, ...] = ()
+    _file: str = PrivateAttr("(defaults)")
 
     @property
     def public_url(self) -> str:
@@ -144,15 +148,31 @@ def load(path: Path | None) -> Config:
     """
     path = path or _found()
     data = _read(path) if path is not None else {}
-    if url := os.environ.get("CMS_DATABASE"):
-        data.setdefault("database", {})["url"] = url
     name = path.name if path is not None else "(defaults)"
     try:
-        return checked(Config.model_validate(data))
+        config = checked(Config.model_validate(data))
+        config._file = name
+        return _elsewhere(config, os.environ.get("CMS_DATABASE"))
     except ValidationError as error:
         raise ConfigError(f"{name}: {first_of(error, Config)}") from None
     except InvalidValue as error:
         raise ConfigError(f"{name}: {error}") from None
+
+
+def _elsewhere(config: Config, url: str | None) -> Config:
+    """Return *config* with the database that the environment names, if it names one."""
+    if not url:
+        return config
+    return config.model_copy(update={"database": DatabaseConfig(url=url)})
+
+
+@contextmanager
+def blaming(config: Config) -> Iterator[None]:
+    """Name the file in errors about a config that reads well and still cannot be used."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{config._file}: {error}") from None
 
 
 def checked(config: Config) -> Config:
@@ -161,26 +181,23 @@ def checked(config: Config) -> Config:
     Raises:
         InvalidValue: naming the key.
     """
-    sites = {LocationId(each.id) for each in config.locations}
+    _once("locations", (each.id for each in config.locations))
+    _once("chargers", (each.id for each in config.chargers))
+    _once("tariffs", (each.id for each in config.tariffs))
+    _once("tariff_rules", (each.id for each in config.tariff_rules))
+    _once("tokens", (f"{each.partner or 'own'}:{each.uid}" for each in config.tokens))
+    sites = {each.id for each in config.locations}
     tariffs = {each.id for each in config.tariffs}
     for position, charger in enumerate(config.chargers):
-        where = f"chargers[{position}]"
-        if charger.location not in sites:
-            raise InvalidValue(
-                f"{where}.location", f"no location {charger.location!r} in this file"
-            )
-        if charger.auth == "basic" and charger.password is None:
-            raise InvalidValue(
-                f"{where}.password", 'expected at least 16 random characters, or auth = "none"'
-            )
-        for evse in charger.evses:
-            for connector in evse.connectors:
-                for tariff in connector.tariffs:
-                    if tariff not in tariffs:
-                        raise InvalidValue(
-                            f"{where}.evses.connectors.tariffs",
-                            f"no tariff {tariff!r} in this file",
-                        )
+        with within(f"chargers[{position}]"):
+            _check_charger(charger, sites, tariffs)
+    for position, rule in enumerate(config.tariff_rules):
+        with within(f"tariff_rules[{position}]"):
+            _known("tariff", rule.tariff, tariffs)
+            _known("location", rule.location, sites)
+    for position, lane in enumerate(config.enrolment):
+        with within(f"enrolment[{position}]"):
+            _check_lane(lane, sites)
     for key, tls in (("ocpp.tls", config.ocpp.tls), ("http.tls", config.http.tls)):
         for name, file in (
             () if tls is None else (("certificate", tls.certificate), ("key", tls.key))
@@ -188,6 +205,43 @@ def checked(config: Config) -> Config:
             if not file.is_file():
                 raise InvalidValue(f"{key}.{name}", f"no file {file}")
     return config
+
+
+def _check_charger(charger: ChargerIn, sites: set[str], tariffs: set[str]) -> None:
+    _known("location", charger.location, sites)
+    if charger.auth == "basic" and charger.password is None:
+        raise InvalidValue("password", 'expected at least 16 random characters, or auth = "none"')
+    for number, evse in enumerate(charger.evses):
+        for socket, connector in enumerate(evse.connectors):
+            for tariff in connector.tariffs:
+                _known(f"evses[{number}].connectors[{socket}].tariffs", tariff, tariffs)
+
+
+def _check_lane(lane: EnrolmentConfig, sites: set[str]) -> None:
+    _known("location", lane.location, sites)
+    if lane.secret is None and not lane.networks:
+        raise InvalidValue("secret", "give a secret or networks, or anybody could walk in")
+    for network in lane.networks:
+        try:
+            ip_network(network)
+        except ValueError:
+            raise InvalidValue(
+                "networks", f"expected a network like 10.20.0.0/16, not {network!r}"
+            ) from None
+
+
+def _known(key: str, id: str | None, known: set[str]) -> None:
+    if id is not None and id not in known:
+        what = key.rpartition(".")[2].removesuffix("s")
+        raise InvalidValue(key, f"no {what} {id!r} in this file")
+
+
+def _once(key: str, ids: Iterable[str]) -> None:
+    seen: dict[str, int] = {}
+    for position, id in enumerate(ids):
+        before = seen.setdefault(id.casefold(), position)
+        if before != position:
+            raise InvalidValue(f"{key}[{position}]", f"{id!r} is {key}[{before}] already")
 
 
 def _found() -> Path | None:

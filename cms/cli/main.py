@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -171,7 +172,7 @@ def list_chargers(config: ConfigFile = None, as_json: AsJson = False) -> None:
 @chargers.command("show")
 def show_charger(id: str, config: ConfigFile = None) -> None:
     """Show one charger."""
-    _print_json(visit(load(config), lambda office: office.get(f"/chargers/{id}")))
+    _print_json(visit(load(config), lambda office: office.get(f"/chargers/{_in_path(id)}")))
 
 
 @chargers.command("add")
@@ -204,7 +205,7 @@ def add_charger(
     }
     if profile is not None:
         body["profile"] = profile
-    _print_json(visit(load(config), lambda office: office.put(f"/chargers/{id}", body)))
+    _print_json(visit(load(config), lambda office: office.put(f"/chargers/{_in_path(id)}", body)))
 
 
 @chargers.command("approve")
@@ -215,19 +216,23 @@ def approve_charger(
 ) -> None:
     """Move a charger on its way into the network."""
     body = {"approval": to}
-    _print_json(visit(load(config), lambda office: office.post(f"/chargers/{id}/approval", body)))
+    _print_json(
+        visit(load(config), lambda office: office.post(f"/chargers/{_in_path(id)}/approval", body))
+    )
 
 
 @chargers.command("password")
 def charger_password(id: str, config: ConfigFile = None) -> None:
     """Draw a new password for a charger; the old one is refused from now on."""
-    _print_json(visit(load(config), lambda office: office.post(f"/chargers/{id}/password")))
+    _print_json(
+        visit(load(config), lambda office: office.post(f"/chargers/{_in_path(id)}/password"))
+    )
 
 
 @chargers.command("log")
 def charger_log(id: str, config: ConfigFile = None) -> None:
     """Show the last frames to and from a charger."""
-    for frame in visit(load(config), lambda office: office.get(f"/chargers/{id}/log")):
+    for frame in visit(load(config), lambda office: office.get(f"/chargers/{_in_path(id)}/log")):
         arrow = "<-" if frame["inbound"] else "->"
         out.print(f"{frame['at']} {arrow} {frame['text']}", markup=False)
 
@@ -267,7 +272,7 @@ def add_token(
     body: dict[str, Any] = {"uid": uid, "type": type, "valid": not blocked}
     if contract is not None:
         body["contract_id"] = contract
-    _print_json(visit(load(config), lambda office: office.put(f"/tokens/{uid}", body)))
+    _print_json(visit(load(config), lambda office: office.put(f"/tokens/{_in_path(uid)}", body)))
 
 
 @tokens.command("show")
@@ -315,7 +320,7 @@ def add_tariff(
         "taxes": taxes,
         "price_per_kwh": price_per_kwh,
     }
-    _print_json(visit(load(config), lambda office: office.put(f"/tariffs/{id}", body)))
+    _print_json(visit(load(config), lambda office: office.put(f"/tariffs/{_in_path(id)}", body)))
 
 
 @partners.command("list")
@@ -329,7 +334,7 @@ def list_partners(config: ConfigFile = None, as_json: AsJson = False) -> None:
 @partners.command("show")
 def show_partner(id: str, config: ConfigFile = None) -> None:
     """Show one partner."""
-    _print_json(visit(load(config), lambda office: office.get(f"/partners/{id}")))
+    _print_json(visit(load(config), lambda office: office.get(f"/partners/{_in_path(id)}")))
 
 
 @partners.command("add")
@@ -354,13 +359,13 @@ def add_partner(
 @partners.command("remove")
 def remove_partner(id: str, config: ConfigFile = None) -> None:
     """Unregister from a partner; its sessions and bills stay."""
-    _print_json(visit(load(config), lambda office: office.delete(f"/partners/{id}")))
+    _print_json(visit(load(config), lambda office: office.delete(f"/partners/{_in_path(id)}")))
 
 
 @partners.command("resync")
 def resync_partner(id: str, config: ConfigFile = None) -> None:
     """Send a partner everything that it may see again."""
-    _print_json(visit(load(config), lambda office: office.post(f"/partners/{id}/resync")))
+    _print_json(visit(load(config), lambda office: office.post(f"/partners/{_in_path(id)}/resync")))
 
 
 @keys.command("list")
@@ -387,7 +392,7 @@ def add_key(
 @keys.command("revoke")
 def revoke_key(id: str, config: ConfigFile = None) -> None:
     """Revoke an API key."""
-    _print_json(visit(load(config), lambda office: office.delete(f"/keys/{id}")))
+    _print_json(visit(load(config), lambda office: office.delete(f"/keys/{_in_path(id)}")))
 
 
 # -- work
@@ -417,7 +422,9 @@ def act(
     body = {"action": action}
     body |= {"target": target} if target is not None else {}
     body |= {"note": note} if note is not None else {}
-    _print_json(visit(load(config), lambda office: office.post(f"/work-items/{id}/actions", body)))
+    _print_json(
+        visit(load(config), lambda office: office.post(f"/work-items/{_in_path(id)}/actions", body))
+    )
 
 
 # -- database, import, export
@@ -426,7 +433,7 @@ def act(
 @db.command("upgrade")
 def db_upgrade(config: ConfigFile = None) -> None:
     """Bring the database's schema up to this version."""
-    out.print(serving.upgrade(load(config)))
+    out.print(f"schema {serving.upgrade(load(config))}, up to date")
 
 
 @db.command("backup")
@@ -447,38 +454,51 @@ def export_ledger(
 @bring.command("locations")
 def import_locations(file: Csv, config: ConfigFile = None) -> None:
     """Take over locations."""
-    _bring(load(config), tables.locations(file), "/sites/{id}")
+    _bring(load(config), tables.locations(file), "/sites/{}")
 
 
 @bring.command("chargers")
 def import_chargers(file: Csv, config: ConfigFile = None) -> None:
     """Take over chargers with their EVSE ids."""
-    _bring(load(config), tables.chargers(file), "/chargers/{id}")
+    _bring(load(config), tables.chargers(file), "/chargers/{}")
 
 
 @bring.command("tokens")
 def import_tokens(file: Csv, config: ConfigFile = None) -> None:
     """Take over own tokens."""
-    _bring(load(config), tables.tokens(file), "/tokens/{uid}")
+    _bring(load(config), tables.tokens(file), "/tokens/{}")
 
 
 @bring.command("tariffs")
 def import_tariffs(file: Csv, config: ConfigFile = None) -> None:
     """Take over tariffs."""
-    _bring(load(config), tables.tariffs(file), "/tariffs/{id}")
+    _bring(load(config), tables.tariffs(file), "/tariffs/{}")
 
 
-def _bring(config: Config, bodies: list[dict[str, Any]], path: str) -> None:
+def _bring(config: Config, rows: list[tables.Taken], path: str) -> None:
+    """Put every row; a row that is refused ends it and says how many went in before."""
+
     async def put_all(office: Office) -> list[Any]:
-        return [await office.put(path.format(**body), body) for body in bodies]
+        answers = []
+        for row in rows:
+            try:
+                answers.append(await office.put(path.format(_in_path(row.id)), row.body))
+            except Refused as refused:
+                done = f"{len(answers)} of {len(rows)} taken over before it"
+                raise Refused(f"{row.place}: {refused} ({done})") from None
+        return answers
 
     for answer in visit(config, put_all):
         if "password" in answer:
             out.print(f"{answer['id']}: password {answer['password']}", markup=False)
-    out.print(f"{len(bodies)} taken over")
+    out.print(f"{len(rows)} taken over")
 
 
 # -- showing
+
+
+def _in_path(id: str) -> str:
+    return quote(id, safe="")
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool, columns: str) -> None:

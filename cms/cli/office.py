@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from cms.bootstrap import back_office
-from cms.config import Config
+from cms.config import Config, blaming
 
 
 class Refused(Exception):
@@ -82,7 +82,8 @@ def visit(config: Config, errand: Callable[[Office], Awaitable[Any]]) -> Any:
         async with office(config) as there:
             return await errand(there)
 
-    return asyncio.run(go())
+    with blaming(config):
+        return asyncio.run(go())
 
 
 def _client(key: str) -> aiohttp.ClientSession:

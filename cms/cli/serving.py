@@ -13,7 +13,7 @@ import uvloop
 from cms import bootstrap, observability
 from cms.cli import demonstration
 from cms.cli.office import visit
-from cms.config import Config, ConfigError
+from cms.config import Config, ConfigError, blaming
 
 log = structlog.get_logger()
 
@@ -24,13 +24,15 @@ def check(config: Config) -> None:
     Raises:
         ConfigError: one line naming the key.
     """
-    bootstrap.topology_of(config)
+    with blaming(config):
+        bootstrap.topology_of(config)
 
 
 def serve(config: Config) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     observability.configure(config.log.level, config.log.format)
-    return uvloop.run(_serve(config))
+    with blaming(config):
+        return uvloop.run(_serve(config))
 
 
 async def _serve(config: Config) -> int:
@@ -47,13 +49,15 @@ async def _serve(config: Config) -> int:
 
 def upgrade(config: Config) -> str:
     """Bring the schema up to date; says what was done."""
-    return bootstrap.upgrade(config)
+    with blaming(config):
+        return bootstrap.upgrade(config)
 
 
 def backup(config: Config, to: Path) -> str:
     if to.exists():
         raise ConfigError(f"{to}: exists already, will not be overwritten")
-    asyncio.run(bootstrap.backup(config, to))
+    with blaming(config):
+        asyncio.run(bootstrap.backup(config, to))
     return f"backup written to {to}"
 
 

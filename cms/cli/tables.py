@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from cms.config import ConfigError
 from cms.domain.errors import InvalidValue
@@ -27,6 +32,8 @@ def read(path: Path) -> Iterator[tuple[int, Row]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
+            if not reader.fieldnames:
+                raise ConfigError(f"{path.name}: is empty; its first line must name the columns")
             for row in reader:
                 if None in row:
                     raise ConfigError(f"{path.name}:{reader.line_num}: more cells than columns")
@@ -38,24 +45,37 @@ def read(path: Path) -> Iterator[tuple[int, Row]]:
         raise ConfigError(f"{path.name}: not UTF-8") from None
 
 
-def _checked(path: Path, line: int, make: Callable[[], Any]) -> Any:
-    try:
-        return make()
-    except InvalidValue as error:
-        raise ConfigError(f"{path.name}:{line}: {error}") from None
-    except KeyError as error:
-        raise ConfigError(f"{path.name}:{line}: {error.args[0]}: expected, but empty") from None
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One body for the API, with the line that it comes from.
+
+    Attributes:
+        place: file and line, as errors name them.
+        id: what the API's address ends in.
+    """
+
+    place: str
+    id: str
+    body: dict[str, Any]
 
 
-def locations(path: Path) -> list[dict[str, Any]]:
+def locations(path: Path) -> list[Taken]:
     """Columns are the keys of a location in the config file."""
-    return [
-        _checked(path, line, lambda row=row: _dump(parse(LocationIn, row)))  # type: ignore[misc]
-        for line, row in read(path)
-    ]
+    return _each(path, "id", lambda row: parse(LocationIn, row))
 
 
-def chargers(path: Path) -> list[dict[str, Any]]:
+def tokens(path: Path) -> list[Taken]:
+    """Columns are the keys of an own token in the config file."""
+    return _each(path, "uid", lambda row: parse(TokenIn, row))
+
+
+def tariffs(path: Path) -> list[Taken]:
+    """Columns: ``id, currency, basis, price_per_kwh, price_per_session, price_per_hour,
+    price_per_parking_hour, taxes`` (like ``CGST:9 SGST:9``)."""
+    return _each(path, "id", lambda row: parse(TariffIn, _tariff(row)))
+
+
+def chargers(path: Path) -> list[Taken]:
     """One line per connector; lines of one charger belong together.
 
     Columns: ``id, location, evse, evse_uid, evse_id, connector, standard, format, power_type,
@@ -63,18 +83,52 @@ def chargers(path: Path) -> list[dict[str, Any]]:
     profile``. The ids that partners already know are kept as they are.
     """
     found: dict[str, dict[str, Any]] = {}
-    lines: dict[str, int] = {}
+    places: dict[str, str] = {}
     for line, row in read(path):
-        _checked(path, line, lambda row=row: _add_connector(found, row))  # type: ignore[misc]
-        lines.setdefault(row["id"], line)
+        place = f"{path.name}:{line}"
+        with _at(place):
+            _add_connector(found, row)
+            places.setdefault(row["id"], place)
     return [
-        _checked(path, lines[id], lambda body=body: _dump(parse(ChargerIn, _listed(body))))  # type: ignore[misc]
+        _taken(places[id], id, partial(parse, ChargerIn, _listed(body)))
         for id, body in found.items()
     ]
 
 
+def _each(path: Path, key: str, make: Callable[[Row], BaseModel]) -> list[Taken]:
+    taken: dict[str, Taken] = {}
+    for line, row in read(path):
+        place = f"{path.name}:{line}"
+        with _at(place):
+            id = row[key]
+            if id in taken:
+                raise InvalidValue(key, f"{id!r} is at {taken[id].place} already")
+        taken[id] = _taken(place, id, partial(make, row))
+    return list(taken.values())
+
+
+def _taken(place: str, id: str, make: Callable[[], BaseModel]) -> Taken:
+    with _at(place):
+        return Taken(place, id, make().model_dump(mode="json", exclude_none=True))
+
+
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidValue as error:
+        raise ConfigError(f"{place}: {error}") from None
+    except KeyError as error:
+        raise ConfigError(f"{place}: {error.args[0]}: is required") from None
+
+
 def _add_connector(found: dict[str, dict[str, Any]], row: Row) -> None:
     body = found.setdefault(row["id"], {"id": row["id"], "location": row["location"], "evses": {}})
+    unknown = sorted(set(row) - set(_CHARGER_COLUMNS))
+    if unknown:
+        raise InvalidValue(unknown[0], f"no such column; known are {', '.join(_CHARGER_COLUMNS)}")
+    if row["location"] != body["location"]:
+        raise InvalidValue("location", f"the charger's first line says {body['location']!r}")
     for name in ("password", "profile"):
         if name in row:
             body[name] = row[name]
@@ -92,25 +146,14 @@ def _add_connector(found: dict[str, dict[str, Any]], row: Row) -> None:
     evse["connectors"].append(connector)
 
 
+_CHARGER_COLUMNS = (
+    "id location evse evse_uid evse_id connector standard format power_type max_voltage "
+    "max_amperage max_power_w tariffs password profile"
+).split()
+
+
 def _listed(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "evses": list(body["evses"].values())}
-
-
-def tokens(path: Path) -> list[dict[str, Any]]:
-    """Columns are the keys of an own token in the config file."""
-    return [
-        _checked(path, line, lambda row=row: _dump(parse(TokenIn, row)))  # type: ignore[misc]
-        for line, row in read(path)
-    ]
-
-
-def tariffs(path: Path) -> list[dict[str, Any]]:
-    """Columns: ``id, currency, basis, price_per_kwh, price_per_session, price_per_hour,
-    price_per_parking_hour, taxes`` (like ``CGST:9 SGST:9``)."""
-    return [
-        _checked(path, line, lambda row=row: _dump(parse(TariffIn, _tariff(row))))  # type: ignore[misc]
-        for line, row in read(path)
-    ]
 
 
 _PRICES = {
@@ -133,10 +176,5 @@ def _tariff(row: Row) -> dict[str, Any]:
         dict(zip(("name", "percent"), tax.split(":"), strict=False))
         for tax in row.get("taxes", "").split()
     ]
-    rest: dict[str, Any] = {name: row[name] for name in ("id", "currency", "basis") if name in row}
+    rest: dict[str, Any] = {name: row[name] for name in row if name not in ("taxes", *_PRICES)}
     return {**rest, "taxes": taxes, "elements": [{"components": components}]}
-
-
-def _dump(model: Any) -> dict[str, Any]:
-    body: dict[str, Any] = model.model_dump(mode="json", exclude_none=True)
-    return body
