@@ -18,6 +18,8 @@ from cms.app.ports import SessionQuery
 from cms.app.writes import Ack, Committed, Touch
 from cms.domain.errors import StoreDown
 from cms.domain.ids import SessionId, TransactionId
+from cms.store import postgres as postgres_writer
+from cms.store import sqlite as sqlite_writer
 from cms.store.opening import open_store
 from cms.store.store import SqlStore
 from tests.contract import samples as x
@@ -56,8 +58,13 @@ async def test_a_failure_anywhere_in_a_commit_acknowledges_nobody(
 
 
 async def test_while_down_everybody_is_refused_at_once(
-    database_url: str, watch: Watch, arm: Callable[..., None]
+    database_url: str,
+    watch: Watch,
+    arm: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for writer in (sqlite_writer, postgres_writer):  # so that it is not up again before we look
+        monkeypatch.setattr(writer, "PROBE_FIRST_SECONDS", 1.0)
     async with open_store(database_url, watch) as store:
         arm(failpoints.X1)
         with pytest.raises(StoreDown):
