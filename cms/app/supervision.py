@@ -63,6 +63,8 @@ class Supervisor:
                 return
             except Exception as error:
                 self._note(name, error)
+                if isinstance(error, StoreDown):  # no fault of this work: it goes on with the store
+                    pause = _FIRST_PAUSE_SECONDS
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
             await asyncio.sleep(pause)
