@@ -33,6 +33,7 @@ from cms.app.writes import (
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem
 from cms.domain.cdr import Cdr
 from cms.domain.commands import Answer, Command
+from cms.domain.evolve import quick
 from cms.domain.ids import (
     CdrId,
     EvseRef,
@@ -85,6 +86,7 @@ class Visit:
     registration: Registration
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A message as it came, for journal and case file.
@@ -113,6 +115,7 @@ class Boot:
     dialect: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StatusReport:
     """What a station says of one connector.

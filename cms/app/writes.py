@@ -12,6 +12,7 @@ from datetime import datetime
 
 from cms.domain.audit import AuditEntry, WorkItem
 from cms.domain.cdr import Cdr
+from cms.domain.evolve import quick
 from cms.domain.ids import (
     CommandId,
     LocationId,
@@ -45,6 +46,7 @@ class Ack:
     verdict: Verdict | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JournalFrame:
     """The raw frame of a transaction message, with its key, in the commit of its effect.
@@ -94,6 +96,7 @@ class PutSession:
     session: Session
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SessionProgress:
     """The small update of a running session that each sample makes."""
@@ -245,6 +248,7 @@ class PutWorkItem:
     item: WorkItem
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AuthorisationNote:
     """A decision about a token, for the case file (kept as long as samples are)."""
@@ -366,6 +370,7 @@ Unit = Sequence[Write]
 """The writes of one decision, in order. At most one ``JournalFrame`` with a key."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Touched:
     """What a ``Touch`` became: its place in the feed and the moment partners will read."""

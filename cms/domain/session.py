@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from cms.domain.evolve import evolver
+from cms.domain.evolve import evolver, quick
 from cms.domain.ids import (
     CommandId,
     EvseRef,
@@ -51,6 +51,7 @@ class Limit:
 NO_LIMIT = Limit()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Session:
     """One session. Replaced whole, never changed in place.

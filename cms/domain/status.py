@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from cms.domain.evolve import evolver
+from cms.domain.evolve import evolver, quick
 from cms.domain.ids import EvseRef, SessionId
 
 
@@ -55,6 +55,7 @@ _STRONGEST_FIRST = (
 )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LastMeter:
     """The newest meter values of a running session.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from cms.domain.evolve import quick
 from cms.domain.meter import Sample
 
 
@@ -53,6 +54,7 @@ class Flag(StrEnum):
     OVERSHOT = "overshot"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TransactionEvent:
     """One distinct thing that a charger said about a transaction.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
 
-from cms.domain.evolve import evolver
+from cms.domain.evolve import evolver, quick
 from cms.domain.ids import SessionId, StationId
 from cms.domain.session import Session, SessionStatus, evolve_session
 
@@ -25,7 +25,7 @@ def test_it_changes_what_is_named_and_leaves_the_rest() -> None:
 
 
 def test_a_field_that_does_not_exist_is_an_error() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(AttributeError):
         evolve_session(SESSION, nonsense=1)
 
 
@@ -39,3 +39,29 @@ def test_a_class_that_checks_its_values_is_refused() -> None:
 
     with pytest.raises(TypeError, match="checks its values"):
         evolver(Checked)
+
+
+def test_a_quick_constructor_makes_the_same_frozen_value() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Plain:
+        name: str
+        count: int = 3
+
+    plain = Plain("a")
+    made = quick(Plain)(name="a")
+
+    assert type(made) is Plain and made == plain and made.count == 3
+    assert quick(Plain)("b", 4) == replace(made, name="b", count=4)
+    with pytest.raises(FrozenInstanceError):
+        made.count = 4  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Plain()  # type: ignore[call-arg]
+
+
+def test_a_field_that_makes_its_own_default_gets_no_quick_constructor() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Listed:
+        names: list[str] = field(default_factory=list)
+
+    with pytest.raises(TypeError, match="no plain parameter"):
+        quick(Listed)
