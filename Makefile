@@ -24,8 +24,8 @@ lint: $(READY)  ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-conformance: $(READY)
-	$(BIN)/python -m pytest tests/conformance
+conformance: $(READY)  ## which statements of OCPI are held: totals, conformance.json, docs/ocpi-conformance.md
+	$(BIN)/python -m pytest -p tests.conformance.report tests/conformance
 
 bench: $(READY)  ## every figure beside its target, as ratios to a bare reference in the same run
 	$(BIN)/python -m benchmarks

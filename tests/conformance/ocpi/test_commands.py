@@ -34,6 +34,7 @@ from tests.conformance.ocpi.world import (
     until,
     until_kept,
 )
+from tests.conformance.statements import reading
 
 
 async def test_cm_01_to_03_a_start_is_accepted_and_its_result_told_once(
@@ -85,6 +86,7 @@ async def test_cm_12_the_promise_carries_token_owner_and_reference(cpo: World, e
     assert record.token is not None and record.token.uid == "CARD1"
 
 
+@reading
 @pytest.mark.parametrize(
     ("outcome", "result"),
     [
@@ -103,6 +105,7 @@ async def test_cm_04_and_20_every_outcome_has_its_result(
     assert await command.result() == result
 
 
+@reading
 async def test_cm_05_and_06_a_charger_that_is_silent_is_a_timeout_and_nothing_follows() -> None:
     async with running(command_timeout=timedelta(seconds=1)) as cpo, Emsp() as emsp:
         await cpo.small_network()
@@ -202,6 +205,7 @@ async def test_cm_19_an_unlock_needs_an_evse_that_can(cpo: World, emsp: Emsp) ->
     assert [type(each) for each in cpo.link.sent] == [Unlock]
 
 
+@reading
 async def test_cm_21_a_charger_that_is_offline_is_rejected_at_once(cpo: World, emsp: Emsp) -> None:
     await cpo.vanish(EVSE)
     command = await emsp.start_session(SITE, "CS1-1", token=emsp.tokens.add("CARD1"))
@@ -209,6 +213,7 @@ async def test_cm_21_a_charger_that_is_offline_is_rejected_at_once(cpo: World, e
     assert not cpo.link.sent
 
 
+@reading
 @pytest.mark.parametrize(
     "url", ["http://10.0.0.1/x", "http://elsewhere.example/x", "ftp://127.0.0.1/x", "x" * 300]
 )
@@ -222,6 +227,7 @@ async def test_cm_22_a_response_url_outside_the_partners_hosts_is_refused(
     assert not cpo.link.sent
 
 
+@reading
 async def test_cm_23_of_two_starts_at_one_moment_one_reaches_the_charger(
     cpo: World, emsp: Emsp
 ) -> None:

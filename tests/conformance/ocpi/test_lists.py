@@ -36,6 +36,7 @@ from tests.conformance.ocpi.world import (
     running,
     shelf,
 )
+from tests.conformance.statements import reading
 
 ALL_TIME = "date_from=2020-01-01T00:00:00Z"
 
@@ -112,6 +113,7 @@ async def test_pg_09_an_update_moves_nothing_in_the_list(many: World, ask: Asker
     assert after == before
 
 
+@reading
 async def test_pg_10_an_offset_beyond_the_end_is_an_empty_page(many: World, ask: Asker) -> None:
     heard = await ask("GET", "/2.2.1/locations?offset=1000")
     assert (heard.http, heard.code, heard.data) == (200, 1000, [])
@@ -119,6 +121,7 @@ async def test_pg_10_an_offset_beyond_the_end_is_an_empty_page(many: World, ask:
     assert "Link" not in heard.headers
 
 
+@reading
 @pytest.mark.parametrize("query", ["offset=-1", "limit=x", "limit=-5", "offset=1e3", "offset=٣"])
 async def test_pg_10_a_window_that_is_no_number_answers_2001(ask: Asker, query: str) -> None:
     heard = await ask("GET", f"/2.2.1/locations?{query}")
@@ -189,6 +192,7 @@ async def test_lo_22_a_charger_that_is_offline_is_unknown(cpo: World, ask: Asker
     assert evse["status"] == "UNKNOWN"
 
 
+@reading
 @pytest.mark.parametrize(
     ("report", "status"),
     [
@@ -250,6 +254,7 @@ async def test_each_partner_sees_the_prices_that_are_meant_for_it(cpo: World, as
         assert {each["id"] for each in other.store.tariffs.values()} == {SHELF}
 
 
+@reading
 async def test_rt_11_a_list_is_narrowed_to_the_party_that_is_addressed() -> None:
     from ocpi_cpo.config import OwnParty
 

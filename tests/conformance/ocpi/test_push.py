@@ -20,6 +20,7 @@ from tests.conformance.ocpi.world import (
     World,
     shelf,
 )
+from tests.conformance.statements import reading
 
 
 async def test_lo_05_a_new_site_is_put_whole(cpo: World, emsp: Emsp) -> None:
@@ -61,6 +62,7 @@ async def test_lo_08_a_removed_evse_is_pushed_as_removed(cpo: World, emsp: Emsp)
     await emsp.wait_for(removed)
 
 
+@reading
 async def test_lo_21_a_tariff_is_known_before_the_connector_that_shows_it(
     cpo: World, emsp: Emsp
 ) -> None:
@@ -113,6 +115,7 @@ async def test_se_02_to_05_sessions_are_full_puts_to_their_owner_only(
         assert not emsp.complaints + other.complaints
 
 
+@reading
 async def test_of_05_the_completed_session_comes_before_its_bill(cpo: World, emsp: Emsp) -> None:
     emsp.faults.add(Fault(Kind.SLOW, "sessions", seconds=0.2))  # a bill could overtake
     for _ in range(5):

@@ -25,6 +25,7 @@ from tests.conformance.ocpi.world import (
     token,
     until,
 )
+from tests.conformance.statements import reading
 
 
 def wire(uid: str = "T1", **more: Any) -> dict[str, Any]:
@@ -54,12 +55,14 @@ async def test_tk_03_a_patch_without_last_updated_answers_2001(ask: Asker) -> No
     assert (await ask("GET", "/2.2.1/tokens/IN/EMP/T1")).data["valid"] is True
 
 
+@reading
 async def test_tk_04_a_patch_of_an_unknown_token_answers_404_and_2004(ask: Asker) -> None:
     body = {"valid": False, "last_updated": "2099-01-01T00:00:00Z"}
     heard = await ask("PATCH", "/2.2.1/tokens/IN/EMP/T1", body)
     assert (heard.http, heard.code) == (404, 2004)
 
 
+@reading
 async def test_tk_06_a_type_that_differs_from_the_query_answers_2001(ask: Asker) -> None:
     heard = await ask("PUT", "/2.2.1/tokens/IN/EMP/T1?type=APP_USER", wire())
     assert heard.code == 2001
@@ -81,6 +84,7 @@ async def test_tk_07_a_token_without_a_required_field_changes_nothing(
     assert (await ask("GET", "/2.2.1/tokens/IN/EMP/T1")).data == before
 
 
+@reading
 async def test_tk_08_an_older_token_does_not_replace_a_newer_one(ask: Asker) -> None:
     await ask("PUT", "/2.2.1/tokens/IN/EMP/T1", wire())
     old = wire(valid=False, last_updated="2020-01-01T00:00:00Z")
@@ -88,6 +92,7 @@ async def test_tk_08_an_older_token_does_not_replace_a_newer_one(ask: Asker) -> 
     assert (await ask("GET", "/2.2.1/tokens/IN/EMP/T1")).data["valid"] is True
 
 
+@reading
 async def test_tk_09_and_11_the_list_is_pulled_at_registration_and_on_demand(cpo: World) -> None:
     async with Emsp() as emsp:
         for number in range(120):  # more than one page
@@ -104,6 +109,7 @@ async def test_tk_09_and_11_the_list_is_pulled_at_registration_and_on_demand(cpo
         assert not emsp.complaints
 
 
+@reading
 async def test_tk_13_one_partner_neither_reads_nor_writes_anothers_tokens(
     cpo: World, ask: Asker
 ) -> None:
@@ -115,6 +121,7 @@ async def test_tk_13_one_partner_neither_reads_nor_writes_anothers_tokens(
     assert kept is not None and kept.valid
 
 
+@reading
 async def test_tk_14_the_same_uid_at_two_partners_is_two_tokens(cpo: World, ask: Asker) -> None:
     await cpo.administration.put_token(token(OTHER, "T1"), OPERATOR)
     assert (await ask("PUT", "/2.2.1/tokens/IN/EMP/T1", wire())).http == 201
@@ -188,6 +195,7 @@ async def test_au_08_what_is_no_answer_decides_nothing(
     assert await cpo.service.authority.authorise(EMP, None, "CARD1", EVSE) is None
 
 
+@reading
 async def test_au_04_a_partner_that_wants_the_place_is_told_it(cpo: World, emsp: Emsp) -> None:
     emsp.tokens.scripts["CARD1"] = Script("NEEDS_LOCATION")
     authority = cpo.service.authority

@@ -13,6 +13,7 @@ from ocpi_cpo.versions.v221.people import token_out
 from simulators.emsp.partner import Emsp
 from simulators.emsp.wire import loads as strict_loads
 from tests.conformance.ocpi.world import EMP, OTHER, Asker, World, now, token
+from tests.conformance.statements import reading
 
 MODULES = ("locations", "sessions?date_from=2020-01-01T00:00:00Z", "cdrs", "tariffs")
 ROUTING = (
@@ -61,6 +62,7 @@ async def test_tr_06_tokens_that_we_mint_are_printable_short_and_never_the_same(
     assert all(re.fullmatch(r"[!-~]{32,64}", each) for each in tokens)
 
 
+@reading
 @pytest.mark.parametrize("form", ["TOKEN {b64}", "token {b64}", "Token {raw}", "Token {b64_lf}"])
 async def test_tr_07_the_header_is_read_leniently(ask: Asker, form: str) -> None:
     raw = ask.token or ""
@@ -195,6 +197,7 @@ async def test_tr_26_a_party_that_is_not_the_callers_answers_404(ask: Asker) -> 
     assert (await ask("PUT", "/2.2.1/tokens/XX/ZZZ/T1", _token())).http == 404
 
 
+@reading
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -213,6 +216,7 @@ async def test_tr_27_a_method_that_the_module_lacks_answers_405(
     assert heard.headers["Allow"]
 
 
+@reading
 async def test_tr_28_a_slash_at_the_end_means_nothing(ask: Asker) -> None:
     for path in ("/2.2.1/locations", "/2.2.1/locations/", "/versions/"):
         assert (await ask("GET", path)).http == 200
@@ -247,6 +251,7 @@ async def test_tr_32_control_characters_and_over_long_values_are_refused(
     assert (heard.http, heard.code) == (200, 2001)
 
 
+@reading
 @pytest.mark.parametrize(
     "text",
     [
@@ -262,6 +267,7 @@ async def test_tr_35_and_36_dates_are_read_in_every_shape(ask: Asker, text: str)
     assert (await ask("GET", f"/2.2.1/cdrs?date_from={text}")).code == 1000
 
 
+@reading
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01T00:00:00Z", "1700000000"])
 async def test_tr_36_a_date_that_is_none_answers_2001(ask: Asker, text: str) -> None:
     heard = await ask("GET", f"/2.2.1/cdrs?date_from={text}")
@@ -282,10 +288,12 @@ async def test_tr_41_a_null_counts_as_missing(ask: Asker) -> None:
     assert heard.code == 2001
 
 
+@reading
 async def test_tr_42_unknown_members_are_ignored(ask: Asker) -> None:
     assert (await ask("PUT", "/2.2.1/tokens/IN/EMP/T1", _token(colour="red"))).code == 1000
 
 
+@reading
 async def test_tr_43_an_unknown_enumeration_value_names_its_field(ask: Asker) -> None:
     heard = await ask("PUT", "/2.2.1/tokens/IN/EMP/T1?type=CAR", _token(type="CAR"))
     assert heard.code == 2001
@@ -328,6 +336,7 @@ async def test_rt_03_our_pushes_name_both_parties(emsp: Emsp) -> None:
         assert [each.headers[name] for name in ROUTING] == ["IN", "CPO", "IN", "EMP"]
 
 
+@reading
 async def test_rt_05_a_request_to_a_party_that_is_not_ours_is_refused(ask: Asker) -> None:
     to = {"OCPI-to-country-code": "in", "OCPI-to-party-id": "cpo"}
     assert (await ask("GET", "/2.2.1/locations", headers=to)).code == 1000

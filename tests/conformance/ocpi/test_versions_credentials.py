@@ -18,6 +18,7 @@ from simulators.emsp.client import RegistrationFailed
 from simulators.emsp.faults import Fault, Kind
 from simulators.emsp.partner import INTERFACES, Emsp
 from tests.conformance.ocpi.world import EMP, OTHER, Asker, World, now, running, until
+from tests.conformance.statements import reading
 
 
 async def test_ve_01_and_02_versions_lead_to_details_with_every_endpoint(ask: Asker) -> None:
@@ -118,6 +119,7 @@ async def test_cr_05_put_and_delete_before_registration_and_post_after_it_answer
     assert (await ask("POST", "/2.2.1/credentials", _credentials())).http == 405
 
 
+@reading
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_cr_06_an_unknown_token_answers_401(stranger: Asker, method: str) -> None:
     stranger.token = "nobody"
@@ -134,6 +136,7 @@ async def test_cr_07_a_put_looks_at_the_partner_again_and_gives_a_new_token(
     assert not emsp.complaints
 
 
+@reading
 async def test_cr_09_the_old_token_works_until_the_new_one_is_used(cpo: World, emsp: Emsp) -> None:
     old = Asker(cpo.base, emsp.connection.outbound)
     await emsp.update_credentials()
@@ -144,6 +147,7 @@ async def test_cr_09_the_old_token_works_until_the_new_one_is_used(cpo: World, e
     assert (await old("GET", "/2.2.1/locations")).http == 401
 
 
+@reading
 async def test_cr_09_the_old_token_dies_with_the_grace_even_if_the_new_one_is_never_used() -> None:
     async with running(token_grace=timedelta(0)) as cpo, Emsp() as emsp:
         await cpo.connect(emsp)
@@ -152,6 +156,7 @@ async def test_cr_09_the_old_token_dies_with_the_grace_even_if_the_new_one_is_ne
         assert (await old("GET", "/versions")).http == 401
 
 
+@reading
 async def test_cr_09_a_put_that_fails_leaves_everything_as_it_was(cpo: World, emsp: Emsp) -> None:
     ask = Asker(cpo.base, emsp.connection.outbound)
     before = cpo.service.connections.get(EMP)
@@ -200,6 +205,7 @@ async def test_cr_16_a_role_named_twice_is_refused(cpo: World) -> None:
     assert heard.code == 2001
 
 
+@reading
 async def test_cr_18_a_party_that_somebody_else_holds_cannot_be_claimed(
     cpo: World, emsp: Emsp
 ) -> None:
@@ -247,6 +253,7 @@ async def test_cr_12_a_partner_without_our_version_is_told_apart(cpo: World) -> 
             await cpo.service.register(EMP, emsp.details_url, emsp.hand_out_token(), "test")
 
 
+@reading
 async def test_cr_14_the_returned_token_is_durable_and_token_a_forgotten(cpo: World) -> None:
     async with Emsp() as emsp:
         await cpo.invite()
@@ -258,6 +265,7 @@ async def test_cr_14_the_returned_token_is_durable_and_token_a_forgotten(cpo: Wo
         assert (emsp.connection.outbound or "?").encode() not in kept  # inbound: a hash only
 
 
+@reading
 async def test_cr_14_a_registration_whose_answer_is_lost_can_be_repeated(cpo: World) -> None:
     async with Emsp() as emsp:
         await cpo.invite()
