@@ -227,10 +227,18 @@ class Ticker:
         self._process = process
 
     async def longest_ms(self) -> float:
-        """Return the longest stall since the last time that it was asked."""
+        """Return the longest delay since the last time that anything was asked."""
+        return (await self._asked())[0]
+
+    async def p99_ms(self) -> float:
+        """Return the 99th percentile of the delays since the last time."""
+        return (await self._asked())[1]
+
+    async def _asked(self) -> tuple[float, float]:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(b"\n")
-        return float(await self._process.stdout.readline())
+        longest, p99 = (await self._process.stdout.readline()).split()
+        return float(longest), float(p99)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """An idle process that does nothing but wake up: the stall that this machine causes by itself.
 
-Prints the longest delay since the last line read from standard input, in milliseconds.
+Asked by a line on standard input, it prints the longest delay and the 99th percentile since it was
+asked before, in milliseconds.
 """
 
 from __future__ import annotations
@@ -11,24 +12,25 @@ import sys
 import uvloop
 
 from benchmarks import meter
+from benchmarks.summary import percentile
 
 PERIOD_S = 0.005
 
 
 class Ticker:
     def __init__(self) -> None:
-        self.longest = 0.0
+        self.delays: list[float] = []
 
     async def tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             begun = loop.time()
             await asyncio.sleep(PERIOD_S)
-            self.longest = max(self.longest, loop.time() - begun - PERIOD_S)
+            self.delays.append(max(loop.time() - begun - PERIOD_S, 0.0))
 
     def tell(self) -> None:
-        print(f"{self.longest * 1e3:.3f}", flush=True)
-        self.longest = 0.0
+        delays, self.delays = self.delays or [0.0], []
+        print(f"{max(delays) * 1e3:.3f} {percentile(delays, 99) * 1e3:.3f}", flush=True)
 
 
 async def main() -> None:
