@@ -18,6 +18,7 @@ from ocpi_cpo.errors import BadParameter
 from ocpi_cpo.partner_api import PartnerApi, exchange
 from ocpi_cpo.registration import Errand
 from ocpi_cpo.versions.dialect import Dialect
+from ocpi_cpo.versions.offered import dialect_of
 from ocpi_cpo.wire import Json, dumps, join, with_query
 
 log = structlog.get_logger()
@@ -36,7 +37,6 @@ class Authority:
         connections: Connections,
         api: PartnerApi,
         config: OcpiConfig,
-        dialect: Dialect,
         clock: Clock,
         errand: Errand,
     ) -> None:
@@ -45,7 +45,6 @@ class Authority:
         self._connections = connections
         self._api = api
         self._config = config
-        self._dialect = dialect
         self._clock = clock
         self._errand = errand
 
@@ -57,11 +56,12 @@ class Authority:
         base = connection.endpoint("tokens", "SENDER") if connection else None
         if connection is None or base is None or not connection.connected:
             return None
+        dialect = dialect_of(connection.version)
         type = token.type if token is not None else TokenType.RFID
         url = join(base, token.uid if token is not None else uid, "authorize")
         if type is not TokenType.RFID:
-            url = with_query(url, type=self._dialect.token_type(type))
-        place, evse_uid = self._place(where)
+            url = with_query(url, type=dialect.token_type(type))
+        place, evse_uid = self._place(dialect, where)
         answer = await self._ask(connection, url, uid, place)
         return self._decision(connection, answer, token, evse_uid)
 
@@ -76,11 +76,11 @@ class Authority:
         self._errand("keep exchange", self._store.commit([KeepExchange(kept)]))
         return answer
 
-    def _place(self, where: EvseRef | None) -> tuple[Json | None, str | None]:
+    def _place(self, dialect: Dialect, where: EvseRef | None) -> tuple[Json | None, str | None]:
         place = self._catalogue.place(where) if where is not None else None
         if place is None:
             return None, None
-        return self._dialect.place(place.location.id, place.evse.uid), place.evse.uid
+        return dialect.place(place.location.id, place.evse.uid), place.evse.uid
 
     def _decision(
         self,
@@ -105,7 +105,7 @@ class Authority:
         self, connection: Connection, data: Any, token: Token | None, evse_uid: str | None
     ) -> Decision | None:
         try:
-            decision = self._dialect.read_decision(data, token, evse_uid)
+            decision = dialect_of(connection.version).read_decision(data, token, evse_uid)
         except BadParameter as error:
             log.warning("authorise.damaged", partner=connection.partner, why=error.message)
             return None

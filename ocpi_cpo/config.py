@@ -42,12 +42,14 @@ class OcpiConfig:
         in_flight: pushes to one partner at the same time.
         parked_retry: when an object that failed while others passed is tried again.
         backoff_cap: the longest pause before a partner that is down is tried again.
+        versions: of OCPI, that partners may choose from.
         pull_tokens_every: how often the partners' token lists are read again, beside their pushes.
     """
 
     base_url: str
     parties: tuple[OwnParty, ...]
     page_limit: int = 50
+    versions: tuple[str, ...] = ("2.2.1",)
     needed_modules: tuple[tuple[str, str], ...] = (("tokens", "SENDER"),)
     request_timeout: timedelta = timedelta(seconds=10)
     authorise_deadline: timedelta = timedelta(seconds=4)

@@ -77,7 +77,8 @@ class Connection:
 
     Attributes:
         outbound: the token with which we call the partner; None while there is none.
-        raw_token: the partner compares our token without base64.
+        raw_token: whether the partner compares our token without base64; None = as the version
+            that was agreed says.
         private: its addresses may lead to private networks (``Partner.allow_private_addresses``).
         generation: counts registrations; what was delivered of locations and tariffs under an
             older one counts no more.
@@ -89,7 +90,7 @@ class Connection:
     state: LinkState = LinkState.INVITED
     inbound: tuple[InboundToken, ...] = ()
     outbound: str | None = None
-    raw_token: bool = False
+    raw_token: bool | None = None
     private: bool = False
     versions_url: str | None = None
     version: str | None = None

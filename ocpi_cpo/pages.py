@@ -15,6 +15,7 @@ from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
 from cms.domain.ids import EvseRef, LocationId, PartnerId
 from cms.domain.topology import Approval, ChargingStation, Location
+from ocpi_cpo.config import OwnParty
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v221.topology import EvseView
 from ocpi_cpo.wire import Json, dumps, stamp
@@ -26,10 +27,21 @@ _DAWN = datetime(1970, 1, 1, tzinfo=UTC)
 class Network:
     """The network as one partner sees it, from memory."""
 
-    def __init__(self, catalogue: Catalogue, live: LiveState, dialect: Dialect) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        live: LiveState,
+        dialect: Dialect,
+        parties: Sequence[OwnParty] = (),
+    ) -> None:
         self.catalogue = catalogue
         self.live = live
         self.dialect = dialect
+        self._parties = parties
+
+    def shows(self, site: Location) -> bool:
+        """Whether *site* has a form in this version."""
+        return self.dialect.shows(site, self._parties)
 
     def group(self, partner: PartnerId) -> PartnerId | None:
         """Return who shares *partner*'s view: itself if the price book names it, else None."""
@@ -72,7 +84,9 @@ class Network:
     def visible(self, ref: EvseRef) -> EvsePlace | None:
         """Return where an EVSE stands, if partners may see it."""
         place = self.catalogue.place(ref)
-        return place if place is not None and place.station.approval in _SEEN else None
+        if place is None or place.station.approval not in _SEEN or not self.shows(place.location):
+            return None
+        return place
 
     def find(self, location: str, uid: str) -> EvsePlace | None:
         """Return the visible EVSE *uid* of *location*, both compared without case."""
@@ -83,7 +97,11 @@ class Network:
         return place
 
     def site(self, id: str) -> Location | None:
-        """Return a site, its id compared without case."""
+        """Return a site that partners may see, its id compared without case."""
+        found = self._site(id)
+        return found if found is not None and self.shows(found) else None
+
+    def _site(self, id: str) -> Location | None:
         found = self.catalogue.locations.get(LocationId(id))
         if found is not None:
             return found
@@ -141,7 +159,10 @@ class Pages:
         """Return the ids of all sites in their stable order."""
         if len(self._order) != len(self.network.catalogue.locations):
             self._order = [site.id for site in self.network.sites()]
-        return self._order
+        if not self.network.dialect.selective:
+            return self._order
+        sites = self.network.catalogue.locations
+        return [id for id in self._order if self.network.shows(sites[id])]
 
     def ready(self, ids: Sequence[LocationId], partner: PartnerId) -> list[Ready]:
         """Return the bytes of *ids*; builds only what changed."""

@@ -13,6 +13,7 @@ from ocpi_cpo.answers import PartnerAnswer, judge
 from ocpi_cpo.client import Ask, GuardedClient
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection
+from ocpi_cpo.versions.offered import dialect_of
 from ocpi_cpo.wire import authorization, dumps
 
 LARGEST_KEPT_BYTES = 16 * 1024
@@ -36,6 +37,7 @@ class PartnerApi:
         sender: PartnerId | str | None = None,
         functional: bool = True,
         token: str | None = None,
+        raw: bool | None = None,
         timeout: float | None = None,
         fresh: bool = False,
     ) -> PartnerAnswer:
@@ -46,16 +48,18 @@ class PartnerApi:
             sender: our party (``country*party``) in whose name; default: the first.
             functional: with routing headers; configuration modules have none.
             token: in place of the connection's own.
+            raw: the token without base64; default: as the connection wants it.
             fresh: see ``client.Ask``.
         """
+        if raw is None:
+            told = connection.raw_token
+            raw = dialect_of(connection.version).raw_tokens if told is None else told
         headers = {
-            "Authorization": authorization(
-                token or connection.outbound or "", connection.raw_token
-            ),
+            "Authorization": authorization(token or connection.outbound or "", raw),
             "X-Request-ID": str(uuid4()),
             "X-Correlation-ID": str(uuid4()),
         }
-        if functional:
+        if functional and dialect_of(connection.version).routed:
             headers |= self._routing(connection, sender)
         payload = body if isinstance(body, bytes) or body is None else dumps(body)
         if payload is not None:

@@ -19,7 +19,7 @@ we, PUT            a second inbound token is kept  the new outbound one is kept
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ from cms.domain.errors import Conflict, NotFound
 from cms.domain.ids import PartnerId
 from cms.domain.partner import Partner, PartnerState
 from cms.domain.plain import to_plain
-from ocpi_cpo.answers import PartnerAnswer
+from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.auth import Access, Caller, digest, mint_token
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import (
@@ -48,6 +48,7 @@ from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import BadParameter, ClientApi, NoEndpoints, NotAllowed, NoVersion, OcpiError
 from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.versions.dialect import Dialect, TheirCredentials
+from ocpi_cpo.versions.offered import dialect_of, newest_common
 from ocpi_cpo.wire import Json
 
 log = structlog.get_logger()
@@ -61,6 +62,28 @@ FROM_NOW = ("sessions", "cdrs")
 FROM_ZERO = ("tariffs", "locations")
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a partner's versions say.
+
+    Attributes:
+        raw: whether it took the token without base64.
+    """
+
+    dialect: Dialect
+    endpoints: tuple[Endpoint, ...]
+    raw: bool
+
+    def agreed(self) -> dict[str, Any]:
+        """Return what a connection keeps of it."""
+        usual = self.raw == self.dialect.raw_tokens
+        return {
+            "endpoints": self.endpoints,
+            "version": self.dialect.version,
+            "raw_token": None if usual else self.raw,
+        }
+
+
 class Registration:
     """The state machine of one connection; ``Connections`` holds where each partner stands."""
 
@@ -72,7 +95,6 @@ class Registration:
         api: PartnerApi,
         config: OcpiConfig,
         clock: Clock,
-        dialect: Dialect,
         errand: Errand,
     ) -> None:
         self._store = store
@@ -81,12 +103,11 @@ class Registration:
         self._api = api
         self._config = config
         self._clock = clock
-        self._dialect = dialect
         self._errand = errand
 
     # -- operators
 
-    async def invite(self, partner: Partner, by: str, raw_token: bool = False) -> str:
+    async def invite(self, partner: Partner, by: str, raw_token: bool | None = None) -> str:
         """Add a partner (or invite it again) and return token A, which is shown this once.
 
         Raises:
@@ -127,7 +148,7 @@ class Registration:
         if before.registered:
             raise Conflict(f"{partner} is registered already")
         self._connections.secret(token_a)
-        endpoints = await self._look(before, versions_url, token_a)
+        seen = await self._look(before, versions_url, token_a)
         token = self._mint()
         open_ = replace(
             before,
@@ -136,7 +157,7 @@ class Registration:
             versions_url=versions_url,
         )
         await self._connections.save(open_)
-        answer, theirs = await self._present(open_, "POST", endpoints, token_a, token)
+        answer, theirs = await self._present(open_, "POST", seen, token_a, token)
         if theirs is None:
             await self._connections.save(before)
             raise ClientApi(f"{partner} refuses our registration: {answer.text}")
@@ -144,12 +165,15 @@ class Registration:
         done = replace(
             open_,
             inbound=(InboundToken(digest(token), Access.EVERYTHING),),
-            endpoints=endpoints,
+            **seen.agreed(),
         )
         return await self._connect(done, own, theirs, by, "partner.registered")
 
-    async def update(self, partner: PartnerId, by: str) -> Connection:
+    async def update(self, partner: PartnerId, by: str, version: str | None = None) -> Connection:
         """Renew the tokens of both directions (PUT).
+
+        Args:
+            version: to move to; default: the one that was agreed.
 
         Raises:
             NotFound, Conflict: not registered.
@@ -158,12 +182,13 @@ class Registration:
         own, before = self._known(partner)
         if not before.registered or before.outbound is None or before.versions_url is None:
             raise Conflict(f"{partner} is not registered")
-        endpoints = await self._look(before, before.versions_url, before.outbound)
+        dialect = dialect_of(version or before.version)
+        seen = await self._look(before, before.versions_url, before.outbound, dialect)
         token = self._mint()
         both = (*before.inbound, InboundToken(digest(token), Access.EVERYTHING))
         open_ = replace(before, inbound=both)
         await self._connections.save(open_)
-        answer, theirs = await self._present(open_, "PUT", endpoints, before.outbound, token)
+        answer, theirs = await self._present(open_, "PUT", seen, before.outbound, token)
         if theirs is None:
             if not answer.again:
                 await self._connections.save(before)
@@ -175,7 +200,7 @@ class Registration:
         done = replace(
             current,
             inbound=(*older, InboundToken(digest(token), Access.EVERYTHING)),
-            endpoints=endpoints,
+            **seen.agreed(),
         )
         return await self._connect(done, own, theirs, by, "partner.renewed")
 
@@ -234,28 +259,33 @@ class Registration:
         if connection.versions_url is None or connection.outbound is None:
             return False
         try:
-            found = await self._look(connection, connection.versions_url, connection.outbound)
+            dialect = dialect_of(connection.version)
+            seen = await self._look(
+                connection, connection.versions_url, connection.outbound, dialect
+            )
         except OcpiError as error:
             log.warning("partner.unreadable", partner=connection.partner, why=error.message)
             return False
         current = self._connections.get(connection.partner)
-        if current is None or not current.connected or set(found) == set(current.endpoints):
+        if current is None or not current.connected or current.version != seen.dialect.version:
             return False
-        await self._connections.save(replace(current, endpoints=found))
+        if set(seen.endpoints) == set(current.endpoints):
+            return False
+        await self._connections.save(replace(current, endpoints=seen.endpoints))
         return True
 
     # -- the partner's requests
 
-    def shown(self, caller: Caller) -> Reply:
+    def shown(self, caller: Caller, dialect: Dialect) -> Reply:
         """GET: our credentials, with the very token that the caller uses."""
-        return Reply(self._ours(caller.token))
+        return Reply(self._ours(caller.token, dialect))
 
-    async def posted(self, caller: Caller, body: Any) -> Reply:
-        """POST: a partner registers with us, by token A."""
+    async def posted(self, caller: Caller, body: Any, dialect: Dialect) -> Reply:
+        """POST: a partner registers with us, by token A, in the version of the address."""
         own, before = self._known(caller.partner)
         if caller.access is Access.EVERYTHING:
             raise NotAllowed("registered already; use PUT", ("GET", "PUT", "DELETE"))
-        connection, theirs = await self._learned(before, body)
+        connection, theirs = await self._learned(before, body, dialect)
         token = self._mint()
         used = digest(caller.token)
         until = self._clock() + LOST_ANSWER_WINDOW
@@ -271,14 +301,17 @@ class Registration:
         def written() -> None:
             self._errand("forget token A", self._forget(own.id, used))
 
-        return Reply(self._ours(token), after=written)
+        return Reply(self._ours(token, dialect), after=written)
 
-    async def put(self, caller: Caller, body: Any) -> Reply:
-        """PUT: a registered partner renews."""
+    async def put(self, caller: Caller, body: Any, dialect: Dialect) -> Reply:
+        """PUT: a registered partner renews, or moves to the version of the address.
+
+        What it was told, and how far, stays as it is.
+        """
         own, before = self._known(caller.partner)
         if caller.access is not Access.EVERYTHING or not before.registered:
             raise NotAllowed("not registered yet; use POST", ("GET", "POST"))
-        connection, theirs = await self._learned(before, body)
+        connection, theirs = await self._learned(before, body, dialect)
         token = self._mint()
         grace = self._clock() + self._config.token_grace
         connection = replace(
@@ -289,7 +322,7 @@ class Registration:
             ),
         )
         await self._connect(connection, own, theirs, f"partner:{own.id}", "partner.renewed")
-        return Reply(self._ours(token))
+        return Reply(self._ours(token, dialect))
 
     async def deleted(self, caller: Caller) -> Reply:
         """DELETE: a registered partner leaves."""
@@ -312,17 +345,19 @@ class Registration:
         self._connections.secret(token)
         return token
 
-    def _ours(self, token: str) -> Json:
-        return self._dialect.credentials(token, self._config.url("versions"), self._config.parties)
+    def _ours(self, token: str, dialect: Dialect) -> Json:
+        return dialect.credentials(token, self._config.url("versions"), self._config.parties)
 
-    async def _learned(self, before: Connection, body: Any) -> tuple[Connection, TheirCredentials]:
+    async def _learned(
+        self, before: Connection, body: Any, dialect: Dialect
+    ) -> tuple[Connection, TheirCredentials]:
         """Check what a partner presents, and look at its API with the token it gives."""
-        theirs = self._dialect.read_credentials(body)
+        theirs = dialect.read_credentials(body)
         self._connections.secret(theirs.token)
         self._claims(theirs, before.partner)
-        endpoints = await self._look(before, theirs.url, theirs.token)
+        seen = await self._look(before, theirs.url, theirs.token, dialect)
         current = self._connections.get(before.partner) or before
-        return replace(current, private=before.private, endpoints=endpoints), theirs
+        return replace(current, private=before.private, **seen.agreed()), theirs
 
     def _claims(self, theirs: TheirCredentials, partner: PartnerId) -> None:
         """Check that the parties named are the one that was agreed, and nobody else's.
@@ -339,18 +374,28 @@ class Registration:
                     log.error("partner.claims_foreign_party", partner=partner, party=role.id)
                     raise BadParameter(f"roles: {role.id} is registered by somebody else")
 
-    async def _look(self, connection: Connection, url: str, token: str) -> tuple[Endpoint, ...]:
-        """Return the partner's endpoints of our version.
+    async def _look(
+        self, connection: Connection, url: str, token: str, dialect: Dialect | None = None
+    ) -> Seen:
+        """Read the partner's versions, and its endpoints of one of them.
+
+        Args:
+            dialect: of the version wanted; None chooses the highest that both sides offer.
 
         Raises:
             ClientApi, NoVersion, NoEndpoints: see ``errors``.
         """
-        versions = self._dialect.read_versions(await self._get(connection, url, token))
-        details_url = versions.get(self._dialect.version)
-        if details_url is None:
-            raise NoVersion(f"version {self._dialect.version} is not offered")
+        guess = dialect or dialect_of(None)
+        data, _ = await self._get(connection, url, token, guess.raw_tokens)
+        versions = guess.read_versions(data)
+        dialect = dialect or newest_common(self._config.versions, versions)
+        if dialect is None or dialect.version not in versions:
+            wanted = dialect.version if dialect else " or ".join(self._config.versions)
+            raise NoVersion(f"version {wanted} is not offered")
+        details_url = versions[dialect.version]
+        data, raw = await self._get(connection, details_url, token, dialect.raw_tokens)
         try:
-            endpoints = self._dialect.read_details(await self._get(connection, details_url, token))
+            endpoints = dialect.read_details(data)
         except BadParameter as error:
             raise ClientApi(f"version details: {error.message}") from None
         offered = {(each.module, each.role) for each in endpoints}
@@ -358,30 +403,54 @@ class Registration:
         if missing or not any(each.module == "credentials" for each in endpoints):
             names = ", ".join(f"{module} ({role})" for module, role in missing) or "credentials"
             raise NoEndpoints(f"endpoints missing: {names}")
-        return endpoints
+        return Seen(dialect, endpoints, raw)
 
-    async def _get(self, connection: Connection, url: str, token: str) -> Any:
-        answer = await self._api.call(connection, "GET", url, functional=False, token=token)
+    async def _get(
+        self, connection: Connection, url: str, token: str, raw: bool
+    ) -> tuple[Any, bool]:
+        """Return what stands at *url*, and whether the token was wanted raw.
+
+        Partners mix up whether the token is encoded; where nothing else is known, a token that is
+        refused one way is tried the other way.
+        """
+        if connection.raw_token is not None:
+            raw = connection.raw_token
+        answer = await self._api.call(
+            connection, "GET", url, functional=False, token=token, raw=raw
+        )
+        if answer.kind is Kind.UNAUTHORISED and connection.raw_token is None:
+            other = await self._api.call(
+                connection, "GET", url, functional=False, token=token, raw=not raw
+            )
+            if other.ok:
+                return other.data, not raw
         if not answer.ok:
             raise ClientApi(f"your versions cannot be read: {answer.text}")
-        return answer.data
+        return answer.data, raw
 
     async def _present(
         self,
         connection: Connection,
         method: str,
-        endpoints: tuple[Endpoint, ...],
+        seen: Seen,
         token: str,
         ours: str,
     ) -> tuple[PartnerAnswer, TheirCredentials | None]:
-        url = next(each.url for each in endpoints if each.module == "credentials")
+        url = next(each.url for each in seen.endpoints if each.module == "credentials")
         answer = await self._api.call(
-            connection, method, url, self._ours(ours), functional=False, token=token, timeout=30.0
+            connection,
+            method,
+            url,
+            self._ours(ours, seen.dialect),
+            functional=False,
+            token=token,
+            raw=seen.raw,
+            timeout=30.0,
         )
         if not answer.ok:
             return answer, None
         try:
-            theirs = self._dialect.read_credentials(answer.data)
+            theirs = seen.dialect.read_credentials(answer.data)
         except OcpiError:
             return answer, None
         self._connections.secret(theirs.token)
@@ -398,7 +467,6 @@ class Registration:
             state=LinkState.CONNECTED,
             outbound=theirs.token,
             versions_url=theirs.url,
-            version=self._dialect.version,
             roles=theirs.roles,
             generation=connection.generation + new,
             registered_at=now if new else connection.registered_at,

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from cms.app.catalogue import Catalogue
-from cms.app.live import LiveState
 from cms.app.ports import Dated, DatedCdr, Store
 from cms.domain.ids import PartnerId, TariffId
 from cms.domain.rated import Rating
 from cms.domain.session import Session, SessionStatus
 from cms.domain.tariff import Tariff
-from ocpi_cpo.versions.dialect import Dialect
+from cms.domain.topology import Location
+from ocpi_cpo.pages import Network
 from ocpi_cpo.wire import Json
 
 RunningPrice = Callable[[Session], Awaitable[Rating | None]]
@@ -34,16 +33,15 @@ class Renderer:
     def __init__(
         self,
         store: Store,
-        catalogue: Catalogue,
-        live: LiveState,
-        dialect: Dialect,
+        network: Network,
         party: PartnerId,
         running_price: RunningPrice = no_price,
     ) -> None:
         self._store = store
-        self._catalogue = catalogue
-        self._live = live
-        self._dialect = dialect
+        self._network = network
+        self._catalogue = network.catalogue
+        self._live = network.live
+        self._dialect = network.dialect
         self._party = party
         self._running_price = running_price
 
@@ -53,14 +51,22 @@ class Renderer:
         place = self._catalogue.place(own.ref)
         if place is None or own.token is None or own.token.partner is None:
             return None
-        site = self._catalogue.locations.get(own.location) if own.location else None
+        site = self._site(own) or place.location
+        view = self._network.view(place, own.owner)
         rating = await self._rating(own)
         return _shown(
             f"session:{own.id}",
-            lambda: self._dialect.session(
-                own, site or place.location, place.evse, rating, dated.last_updated
-            ),
+            lambda: self._dialect.session(own, site, view, rating, dated.last_updated),
         )
+
+    def session_party(self, own: Session) -> PartnerId:
+        """Return which of our parties a session belongs to."""
+        place, site = self._catalogue.place(own.ref), self._site(own)
+        found = site or (place.location if place is not None else None)
+        return found.party if found is not None else self._party
+
+    def _site(self, own: Session) -> Location | None:
+        return self._catalogue.locations.get(own.location) if own.location else None
 
     async def _rating(self, own: Session) -> Rating | None:
         if own.status is SessionStatus.COMPLETED:

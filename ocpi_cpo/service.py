@@ -38,7 +38,8 @@ from ocpi_cpo.push.worker import Worker
 from ocpi_cpo.registration import Registration
 from ocpi_cpo.render import Renderer, RunningPrice, no_price
 from ocpi_cpo.server import Server
-from ocpi_cpo.versions.v221.dialect import V221
+from ocpi_cpo.versions.dialect import Dialect
+from ocpi_cpo.versions.offered import CORE, DIALECTS, dialect_of
 
 log = structlog.get_logger()
 
@@ -54,6 +55,16 @@ def _nothing_to_forget(partner: PartnerId, uid: str) -> None:
     """Forget nothing: nobody remembers answers."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """How we look in one version of OCPI; the use cases behind are the same."""
+
+    dialect: Dialect
+    network: Network
+    pages: Pages
+    render: Renderer
+
+
 @dataclass(slots=True)
 class _Line:
     """One partner's worker with what it was made for."""
@@ -61,6 +72,7 @@ class _Line:
     worker: Worker
     courier: Courier
     generation: int
+    version: str | None
     running: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -97,7 +109,6 @@ class OcpiService:
         self._catalogue = catalogue
         self._clock = clock
         self._config = config
-        self._dialect = V221()
         self._supervisor: Supervisor | None = None
         self._waiting: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._lines: dict[PartnerId, _Line] = {}
@@ -106,10 +117,10 @@ class OcpiService:
         self.connections.listen(self._changed)
         self._client = GuardedClient(config.request_timeout.total_seconds(), resolver)
         self._api = PartnerApi(self._client, config)
-        party = PartnerId(config.parties[0].id)
-        self._network = Network(catalogue, live, self._dialect)
-        self.pages = Pages(self._network)
-        self._render = Renderer(store, catalogue, live, self._dialect, party, running_price)
+        self._faces = {
+            version: self._face(dialect, running_price) for version, dialect in DIALECTS.items()
+        }
+        self.pages = self._faces[CORE].pages
         self.registration = Registration(
             store,
             catalogue,
@@ -117,11 +128,10 @@ class OcpiService:
             self._api,
             config,
             clock,
-            self._dialect,
             self._errand,
         )
         self._puller = Puller(
-            catalogue, administration, self.connections, self._api, self._dialect, self._forgotten
+            catalogue, administration, self.connections, self._api, self._forgotten
         )
         self._authority = Authority(
             store,
@@ -129,42 +139,53 @@ class OcpiService:
             self.connections,
             self._api,
             config,
-            self._dialect,
             clock,
             self._errand,
         )
-        self._commands: Commands | None = None
+        self._commands: dict[str, Commands] = {}
         self._server = self._built(administration)
         if remote is not None:
             self.connect_remote(remote)
 
+    def _face(self, dialect: Dialect, running_price: RunningPrice) -> _Face:
+        parties = self._config.parties
+        network = Network(self._catalogue, self._live, dialect, parties)
+        party = PartnerId(parties[0].id)
+        render = Renderer(self._store, network, party, running_price)
+        return _Face(dialect, network, Pages(network), render)
+
     def _built(self, administration: Administration) -> Server:
-        version = self._dialect.version
         server = Server(self.connections, self._config, self._clock, self._used)
-        tokens = Tokens(
-            self._catalogue, administration, self._dialect, self._clock, self._forgotten
-        )
-        server.add(*Versions(self._config, self._dialect).routes())
-        server.add(*Credentials(self.registration, version).routes())
-        server.add(*Locations(self.pages, self._config, version).routes())
-        server.add(*Lists(self._store, self._render, self._config, version).routes())
-        server.add(*tokens.routes())
+        server.add(*Versions(self._config).routes())
+        for version in self._config.versions:
+            face = self._faces[version]
+            tokens = Tokens(
+                self._catalogue, administration, face.dialect, self._clock, self._forgotten
+            )
+            server.add(*Credentials(self.registration, face.dialect).routes())
+            server.add(*Locations(face.pages, self._config, version).routes())
+            server.add(*Lists(self._store, face.render, self._config, version).routes())
+            server.add(*tokens.routes())
         return server
 
     def connect_remote(self, remote: Remote) -> None:
         """Let partners' commands reach stations."""
-        self._commands = Commands(
-            self._store,
-            self._live,
-            self._network,
-            remote,
-            self.connections,
-            self._api,
-            self._config,
-            self._clock,
-            self._errand,
-        )
-        self._server.add(*self._commands.routes())
+        self._commands = {
+            version: Commands(
+                self._store,
+                self._live,
+                face.network,
+                remote,
+                self.connections,
+                self._api,
+                self._config,
+                self._clock,
+                self._errand,
+            )
+            for version, face in self._faces.items()
+        }
+        for version in self._config.versions:
+            self._server.add(*self._commands[version].routes())
 
     @property
     def authority(self) -> TokenAuthority:
@@ -198,8 +219,10 @@ class OcpiService:
                     self._changed(connection)
                     if connection.connected:
                         self._errand("pull tokens", self.pull_tokens(connection.partner, False))
-                if self._commands is not None:
-                    await self._commands.tell_leftovers(leftovers)
+                for version, commands in self._commands.items():
+                    await commands.tell_leftovers(
+                        [each for each in leftovers if self._version_of(each) == version]
+                    )
                 supervisor.keep("news to partners", self._spread_news)
                 supervisor.every(
                     self._config.pull_tokens_every.total_seconds(),
@@ -212,6 +235,11 @@ class OcpiService:
             self._lines.clear()
             await self._client.close()
 
+    def _version_of(self, record: CommandRecord) -> str:
+        """Return in which version the partner that asked for a command is told its end."""
+        connection = self.connections.get(PartnerId(record.asked_by.removeprefix("partner:")))
+        return dialect_of(connection.version if connection is not None else None).version
+
     def _errand(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         if self._supervisor is not None:
             self._supervisor.errand(name, work)
@@ -223,11 +251,14 @@ class OcpiService:
         if self._supervisor is None or not connection.connected:
             return
         line = self._lines.get(connection.partner)
-        if line is not None and line.running and line.generation == connection.generation:
+        made_for = (connection.generation, connection.version)
+        if line is not None and line.running and made_for == (line.generation, line.version):
             return
         self._lines[connection.partner] = fresh = self._line(connection, line)
         fresh.running = True
         self._supervisor.keep(f"push {connection.partner}", lambda: self._push(fresh, line))
+        if line is not None:
+            line.worker.news("location")  # so that it sees that its time is over
         if line is None or line.generation != connection.generation:
             self._errand("pull tokens", self.pull_tokens(connection.partner, True))
 
@@ -240,18 +271,22 @@ class OcpiService:
 
     def _line(self, connection: Connection, before: _Line | None) -> _Line:
         partner, generation = connection.partner, connection.generation
+        version = connection.version
+        face = self._faces[dialect_of(version).version]
 
         def current() -> Connection | None:
             found = self.connections.get(partner)
-            return found if found is not None and found.generation == generation else None
+            if found is None or (found.generation, found.version) != (generation, version):
+                return None
+            return found
 
         courier = Courier(
             partner,
             self._store,
-            self.pages,
-            self._render,
+            face.pages,
+            face.render,
             self._api,
-            self._dialect,
+            face.dialect,
             self._clock,
             self.registration.look_again,
         )
@@ -265,7 +300,7 @@ class OcpiService:
             self._site_of,
             self.registration.refused,
         )
-        return _Line(worker, courier, generation)
+        return _Line(worker, courier, generation, version)
 
     async def _spread_news(self) -> None:
         """Wake the workers that a change concerns. What is missed here, their poll finds."""
@@ -306,7 +341,7 @@ class OcpiService:
 
     # -- admin verbs
 
-    async def invite(self, partner: Partner, by: str, raw_token: bool = False) -> str:
+    async def invite(self, partner: Partner, by: str, raw_token: bool | None = None) -> str:
         """Add a partner and return token A for it, shown this once. See ``Registration``."""
         return await self.registration.invite(partner, by, raw_token)
 
@@ -316,9 +351,9 @@ class OcpiService:
         """Register at a partner with the token A that it gave us."""
         return await self.registration.register(partner, versions_url, token_a, by)
 
-    async def renew(self, partner: PartnerId, by: str) -> Connection:
-        """Renew the tokens of both directions."""
-        return await self.registration.update(partner, by)
+    async def renew(self, partner: PartnerId, by: str, version: str | None = None) -> Connection:
+        """Renew the tokens of both directions, and move to *version* if one is given."""
+        return await self.registration.update(partner, by, version)
 
     async def unregister(self, partner: PartnerId, by: str) -> None:
         """End the connection and tell the partner."""

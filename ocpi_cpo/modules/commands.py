@@ -100,12 +100,12 @@ class Commands:
     async def _serve(self, call: Call) -> Reply:
         """Answer a command; the same request again gets the same answer and does nothing."""
         body = call.body()
-        order = self._dialect.read_order(call.path[0], body, self._clock())
+        partner = call.caller.partner
+        order = self._dialect.read_order(call.path[0], body, self._clock(), partner)
         if order is None:
             raise NotThere("no such command")
         self._check_reply_to(call.connection, order.reply_to)
         content = hashlib.sha256(call.raw).hexdigest()
-        partner = call.caller.partner
         keys = [(partner, f"url:{order.reply_to}"), (partner, f"{call.request_id}:{content}")]
         for key in keys:
             if (first := self._answers.get(key)) is not None:

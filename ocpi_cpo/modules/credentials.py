@@ -6,12 +6,15 @@ from ocpi_cpo.auth import Access
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.registration import Registration
 from ocpi_cpo.server import Call, Handler, Route
+from ocpi_cpo.versions.dialect import Dialect
 
 
 class Credentials:
-    def __init__(self, registration: Registration, version: str) -> None:
+    """Of one version; a POST or PUT here makes it the version of the connection."""
+
+    def __init__(self, registration: Registration, dialect: Dialect) -> None:
         self._registration = registration
-        self._version = version
+        self._dialect = dialect
 
     def routes(self) -> list[Route]:
         return [
@@ -24,7 +27,7 @@ class Credentials:
     def _route(self, method: str, handler: Handler) -> Route:
         return Route(
             method,
-            (self._version, "credentials"),
+            (self._dialect.version, "credentials"),
             handler,
             Access.REGISTRATION,
             functional=False,
@@ -32,13 +35,13 @@ class Credentials:
         )
 
     async def _get(self, call: Call) -> Reply:
-        return self._registration.shown(call.caller)
+        return self._registration.shown(call.caller, self._dialect)
 
     async def _post(self, call: Call) -> Reply:
-        return await self._registration.posted(call.caller, call.body())
+        return await self._registration.posted(call.caller, call.body(), self._dialect)
 
     async def _put(self, call: Call) -> Reply:
-        return await self._registration.put(call.caller, call.body())
+        return await self._registration.put(call.caller, call.body(), self._dialect)
 
     async def _delete(self, call: Call) -> Reply:
         return await self._registration.deleted(call.caller)

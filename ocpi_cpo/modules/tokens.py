@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from ocpi_cpo.errors import BadParameter, ClientApi, NotThere, OcpiError, Unknow
 from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.server import Call, Route
 from ocpi_cpo.versions.dialect import Dialect
+from ocpi_cpo.versions.offered import dialect_of
 from ocpi_cpo.wire import next_link, stamp, with_query
 
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ class Tokens:
 
     async def _put(self, call: Call) -> Reply:
         own = self._owner(call)
-        token = self._dialect.read_token(call.body())
+        token = self._dialect.read_token(call.body(), own)
         self._same(call, token, own)
         new = await self._take(call, token)
         return Reply(http=201 if new else 200)
@@ -96,22 +97,23 @@ class Tokens:
             raise NotThere(f"{country}*{party} is no party of yours")
         return call.caller.partner
 
-    def _type(self, call: Call) -> TokenType:
-        return self._dialect.read_token_type(call.query.get("type", "RFID"))
+    def _types(self, call: Call) -> Sequence[TokenType]:
+        return self._dialect.addressed_types(call.query)
 
     def _stored(self, call: Call) -> Token:
-        owner, type = self._owner(call), self._type(call)
-        token = self._catalogue.token(owner, call.path[2], type)
-        if token is None:
-            raise UnknownToken("no such token")
-        return token
+        owner = self._owner(call)
+        for type in self._types(call):
+            token = self._catalogue.token(owner, call.path[2], type)
+            if token is not None:
+                return token
+        raise UnknownToken("no such token")
 
     def _same(self, call: Call, token: Token, owner: PartnerId) -> None:
         if token.partner != owner:
             raise BadParameter("country_code, party_id: differ from the URL")
         if token.uid.casefold() != call.path[2].casefold():
             raise BadParameter("uid: differs from the URL")
-        if token.type is not self._type(call):
+        if token.type not in self._types(call):
             raise BadParameter("type: differs from the URL, where RFID is the default")
 
 
@@ -132,14 +134,12 @@ class Puller:
         administration: Administration,
         connections: Connections,
         api: PartnerApi,
-        dialect: Dialect,
         forget: Forget,
     ) -> None:
         self._catalogue = catalogue
         self._administration = administration
         self._connections = connections
         self._api = api
-        self._dialect = dialect
         self._forget = forget
         self._pulling: dict[PartnerId, asyncio.Lock] = {}
 
@@ -196,7 +196,7 @@ class Puller:
         good = []
         for item in items:
             try:
-                token = self._dialect.read_token(item)
+                token = dialect_of(connection.version).read_token(item, connection.partner)
             except OcpiError as error:
                 log.warning("token.damaged", partner=connection.partner, why=error.message)
                 continue

@@ -7,33 +7,35 @@ from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.server import Call, Route
 from ocpi_cpo.versions.dialect import Dialect
+from ocpi_cpo.versions.offered import dialect_of
 
 
 class Versions:
-    def __init__(self, config: OcpiConfig, dialect: Dialect) -> None:
+    def __init__(self, config: OcpiConfig) -> None:
         self._config = config
-        self._dialect = dialect
 
     def routes(self) -> list[Route]:
         return [
             Route("GET", ("versions",), self._versions, Access.REGISTRATION, functional=False),
-            Route(
-                "GET",
-                (self._dialect.version,),
-                self._details,
-                Access.REGISTRATION,
-                functional=False,
-            ),
+            *(self._details_of(dialect_of(version)) for version in self._config.versions),
         ]
 
     async def _versions(self, call: Call) -> Reply:
-        version = self._dialect.version
-        return Reply([{"version": version, "url": self._config.url(version)}])
+        return Reply(
+            [
+                {"version": version, "url": self._config.url(version)}
+                for version in self._config.versions
+            ]
+        )
 
-    async def _details(self, call: Call) -> Reply:
-        version = self._dialect.version
+    def _details_of(self, dialect: Dialect) -> Route:
+        version = dialect.version
         endpoints = [
-            {"identifier": module, "role": role, "url": self._config.url(version, module)}
-            for module, role in self._dialect.modules
+            dialect.endpoint(module, role, self._config.url(version, module))
+            for module, role in dialect.modules
         ]
-        return Reply({"version": version, "endpoints": endpoints})
+
+        async def details(call: Call) -> Reply:
+            return Reply({"version": version, "endpoints": endpoints})
+
+        return Route("GET", (version,), details, Access.REGISTRATION, functional=False)

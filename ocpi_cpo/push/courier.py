@@ -158,7 +158,7 @@ class Courier:
         """Push the tariffs that a location shows and the partner does not know."""
         if connection.endpoint("tariffs", "RECEIVER") is None:
             return DONE
-        for id in _tariff_ids(body):
+        for id in map(TariffId, self._dialect.tariffs_in(body)):
             known = await self._delivery("tariff", id)
             place = (known.place if known is not None else None) or ""
             if not place.startswith(f"{connection.generation} "):
@@ -172,7 +172,7 @@ class Courier:
     async def _location(self, connection: Connection, id: LocationId) -> Told:
         """PUT a site if more of it changed than what a PATCH of an EVSE tells."""
         known = await self._delivery("location", id)
-        if id not in self._network.catalogue.locations:
+        if self._network.site(id) is None:
             return NOTHING
         content = self._pages.one(id, self._partner).content
         if known is not None and known.place == f"{connection.generation} {content}":
@@ -245,7 +245,7 @@ class Courier:
         body = await self._render.session(dated)
         if body is None:
             return Told(Result.PARK, "it cannot be shown: its token or its EVSE is not known")
-        party = PartnerId(f"{body['country_code']}*{body['party_id']}")
+        party = self._render.session_party(dated.session)
         url = self._url(connection, "sessions", party, id)
         told = await self._put(connection, url, body, "session", id, sender=party, session=id)
         if told.result is Result.DONE:
@@ -496,17 +496,6 @@ class Courier:
 def _in_doubt(before: Delivery) -> bool:
     """Whether the partner may have a bill: an unclear answer, or a crash before any answer."""
     return before.state == "ambiguous" or (before.state == "retrying" and before.error is None)
-
-
-def _tariff_ids(body: Json) -> list[TariffId]:
-    return list(
-        dict.fromkeys(
-            TariffId(id)
-            for evse in body.get("evses") or ()
-            for plug in evse["connectors"]
-            for id in plug.get("tariff_ids") or ()
-        )
-    )
 
 
 def _place(answer: PartnerAnswer, url: str, connection: Connection) -> str | None:

@@ -6,7 +6,7 @@ implementation of this protocol and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from cms.domain.rated import Rating
 from cms.domain.session import Session
 from cms.domain.tariff import Tariff
 from cms.domain.token import Decision, Token, TokenType
-from cms.domain.topology import Connector, Evse, Location
+from cms.domain.topology import Connector, Location
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.connections import Endpoint, Role
 from ocpi_cpo.versions.v221.topology import EvseView
@@ -79,7 +79,18 @@ class Dialect(Protocol):
     def modules(self) -> Sequence[tuple[str, str]]:
         """(identifier, role) of what we offer."""
 
+    @property
+    def raw_tokens(self) -> bool:
+        """Whether credentials tokens stand in headers as they are, without base64."""
+
+    @property
+    def routed(self) -> bool:
+        """Whether requests of functional modules name both parties in headers."""
+
     # registration
+    def endpoint(self, module: str, role: str, url: str) -> Json:
+        """Return one endpoint of our version details."""
+
     def credentials(self, token: str, url: str, parties: Sequence[OwnParty]) -> Json: ...
     def read_credentials(self, data: Any) -> TheirCredentials: ...
     def read_versions(self, data: Any) -> dict[str, str]:
@@ -88,6 +99,13 @@ class Dialect(Protocol):
     def read_details(self, data: Any) -> tuple[Endpoint, ...]: ...
 
     # what we send
+    @property
+    def selective(self) -> bool:
+        """Whether ``shows`` ever says no."""
+
+    def shows(self, site: Location, parties: Sequence[OwnParty]) -> bool:
+        """Whether *site* has a form in this version at all."""
+
     def location(
         self, site: Location, evses: Sequence[EvseView], updated: datetime | None
     ) -> Json: ...
@@ -96,19 +114,40 @@ class Dialect(Protocol):
     def evse_status(self, view: EvseView) -> Json:
         """Return the body of the PATCH that tells a status."""
 
+    def tariffs_in(self, location: Json) -> Sequence[str]:
+        """Return the ids of the tariffs that a location of this version shows, each once."""
+
     def tariff(self, own: Tariff, party: PartnerId, updated: datetime) -> Json: ...
     def session(
-        self, own: Session, site: Location, evse: Evse, rating: Rating | None, updated: datetime
+        self,
+        own: Session,
+        site: Location,
+        view: EvseView,
+        rating: Rating | None,
+        updated: datetime,
     ) -> Json: ...
-    def cdr(self, own: Cdr, updated: datetime) -> Json: ...
+    def cdr(self, own: Cdr, updated: datetime) -> Json:
+        """Return a bill.
+
+        Raises:
+            ValueError: it has no form in this version.
+        """
 
     # tokens
-    def read_token(self, data: Any) -> Token: ...
+    def read_token(self, data: Any, issuer: PartnerId) -> Token:
+        """Read a token.
+
+        Args:
+            issuer: whose token it is where the object itself does not say.
+        """
+
     def read_token_changes(self, own: Token, data: Any, now: datetime) -> Token:
         """Return *own* with what a PATCH changes."""
 
     def token(self, own: Token, now: datetime) -> Json: ...
-    def read_token_type(self, name: str) -> TokenType: ...
+    def addressed_types(self, query: Mapping[str, str]) -> Sequence[TokenType]:
+        """Return the types that a token's address may mean, the likeliest first."""
+
     def token_type(self, own: TokenType) -> str: ...
     def place(self, location: str, evse_uid: str) -> Json:
         """Return the body of a real-time question."""
@@ -116,8 +155,14 @@ class Dialect(Protocol):
     def read_decision(self, data: Any, asked: Token | None, evse_uid: str | None) -> Decision: ...
 
     # commands
-    def read_order(self, command: str, data: Any, now: datetime) -> Order | UnsupportedOrder | None:
-        """Read a command; None if this version has no such command."""
+    def read_order(
+        self, command: str, data: Any, now: datetime, asker: PartnerId
+    ) -> Order | UnsupportedOrder | None:
+        """Read a command; None if this version has no such command.
+
+        Args:
+            asker: whose token it names, where the token itself does not say.
+        """
 
     def answer(self, result: str, timeout: int, why: str | None) -> Json: ...
     def result(self, outcome: Outcome, why: str | None) -> Json: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -15,7 +15,7 @@ from cms.domain.rated import Rating
 from cms.domain.session import Session
 from cms.domain.tariff import Tariff
 from cms.domain.token import Decision, Token, TokenType
-from cms.domain.topology import Connector, Evse, Location
+from cms.domain.topology import Connector, Location
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.connections import Endpoint, Role
 from ocpi_cpo.errors import BadParameter
@@ -37,6 +37,9 @@ _NOT_YET = "reservations are not offered here"
 
 class V221:
     version = "2.2.1"
+    raw_tokens = False
+    routed = True
+    selective = False
     modules: Sequence[tuple[str, str]] = (
         ("credentials", "SENDER"),
         ("locations", "SENDER"),
@@ -48,6 +51,9 @@ class V221:
     )
 
     # -- registration
+
+    def endpoint(self, module: str, role: str, url: str) -> Json:
+        return {"identifier": module, "role": role, "url": url}
 
     def credentials(self, token: str, url: str, parties: Sequence[OwnParty]) -> Json:
         roles = tuple(
@@ -100,6 +106,9 @@ class V221:
 
     # -- what we send
 
+    def shows(self, site: Location, parties: Sequence[OwnParty]) -> bool:
+        return True
+
     def location(self, site: Location, evses: Sequence[EvseView], updated: datetime | None) -> Json:
         return topology.location(site, evses, updated).wire()
 
@@ -115,20 +124,29 @@ class V221:
             "last_updated": stamp(view.last_updated),
         }
 
+    def tariffs_in(self, location: Json) -> Sequence[str]:
+        plugs = [plug for evse in location.get("evses") or () for plug in evse["connectors"]]
+        return list(dict.fromkeys(id for plug in plugs for id in plug.get("tariff_ids") or ()))
+
     def tariff(self, own: Tariff, party: PartnerId, updated: datetime) -> Json:
         return prices.tariff(own, party, updated).wire()
 
     def session(
-        self, own: Session, site: Location, evse: Evse, rating: Rating | None, updated: datetime
+        self,
+        own: Session,
+        site: Location,
+        view: EvseView,
+        rating: Rating | None,
+        updated: datetime,
     ) -> Json:
-        return bills.session(own, site, evse, rating, updated).wire()
+        return bills.session(own, site, view.evse, rating, updated).wire()
 
     def cdr(self, own: Cdr, updated: datetime) -> Json:
         return bills.cdr(own, updated).wire()
 
     # -- tokens
 
-    def read_token(self, data: Any) -> Token:
+    def read_token(self, data: Any, issuer: PartnerId) -> Token:
         return people.token_in(read(models.Token, data))
 
     def read_token_changes(self, own: Token, data: Any, now: datetime) -> Token:
@@ -136,14 +154,15 @@ class V221:
             raise BadParameter("body: must be a JSON object")
         if data.get("last_updated") is None:
             raise BadParameter("last_updated: missing")
-        return self.read_token({**self.token(own, now), **data})
+        issuer = own.partner or PartnerId("")
+        return self.read_token({**self.token(own, now), **data}, issuer)
 
     def token(self, own: Token, now: datetime) -> Json:
         return people.token_out(own, now).wire()
 
-    def read_token_type(self, name: str) -> TokenType:
+    def addressed_types(self, query: Mapping[str, str]) -> Sequence[TokenType]:
         try:
-            return people.TYPE_OF[name]
+            return (people.TYPE_OF[query.get("type", "RFID")],)
         except KeyError:
             raise BadParameter(f"type: one of {', '.join(people.TYPE_OF)}") from None
 
@@ -158,7 +177,9 @@ class V221:
 
     # -- commands
 
-    def read_order(self, command: str, data: Any, now: datetime) -> Order | UnsupportedOrder | None:
+    def read_order(
+        self, command: str, data: Any, now: datetime, asker: PartnerId
+    ) -> Order | UnsupportedOrder | None:
         reader = _ORDERS.get(command)
         return None if reader is None else reader(data, now)
 
