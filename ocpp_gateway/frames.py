@@ -297,7 +297,9 @@ def call(id: str, action: str, payload: msgspec.Struct | Payload) -> bytes:
 
 # ---------------------------------------------------------------- what a message is
 
-KEY_BYTES: Final = 20
+DIGEST_BYTES: Final = 16
+_MOMENT: Final = b'"timestamp":"'
+_MOMENT_LENGTH: Final = len("2026-01-01T00:00:00.000")
 
 
 def content_key(
@@ -308,6 +310,9 @@ def content_key(
     Two messages have one key exactly if station, action and content are equal. Keys of objects
     are sorted; the message id is not part of the content.
 
+    The key begins with the first moment that the content tells, so that an index over keys grows
+    at its end: a page is written once for many keys, where keys in random order touch a page each.
+
     Args:
         content: the parsed payload before any repair, without fields that change on repetition,
             as plain values or typed; or bytes, of a message that nobody could parse.
@@ -316,4 +321,13 @@ def content_key(
     """
     body = content if isinstance(content, bytes) else _sorted.encode(content)
     head = f"{station}\0{action}\0{extra}\0".encode()
-    return blake2b(head + body, digest_size=KEY_BYTES).digest()
+    return _moment(body) + blake2b(head + body, digest_size=DIGEST_BYTES).digest()
+
+
+def _moment(body: bytes) -> bytes:
+    """Return the digits of the first timestamp in *body*, whatever it says; empty without one."""
+    at = body.find(_MOMENT)
+    if at < 0:
+        return b""
+    at += len(_MOMENT)
+    return body[at : at + _MOMENT_LENGTH].translate(None, b"-:.TZ")

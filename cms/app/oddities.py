@@ -166,7 +166,7 @@ def late_energy(session: Session, event: TransactionEvent, frame: Frame) -> Work
 
 def quarantined(frame: Frame, why: str, location: LocationId | None) -> WorkItem:
     return WorkItem(
-        f"quarantined:{(frame.key or sha256(frame.raw).digest()).hex()[:32]}",
+        f"quarantined:{(frame.key or sha256(frame.raw).digest()).hex()[-32:]}",
         WorkType.QUARANTINED_FRAME,
         f"charger:{frame.visit.station}",
         frame.received_at,

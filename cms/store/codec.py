@@ -45,7 +45,7 @@ from cms.domain.tariff_choice import TariffRule
 from cms.domain.token import AuthMethod, Token, Verdict
 from cms.domain.topology import ChargingStation, Location, StationKey, StationRecord
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
-from cms.store.tables import micros, moment
+from cms.store.tables import micros
 
 Values = tuple[Any, ...]
 """One row's values, in column order."""
@@ -73,22 +73,41 @@ def tariff_from(body: bytes) -> Tariff:
     return tariff_from_text(body.decode())
 
 
-# -- events: positional, because a long session has thousands of them
+# -- events: positional and typed, because a long session has thousands of them
 
-_SAMPLE_DEFAULTS = (ReadingContext.PERIODIC, None, "outlet")
+_SampleRow = tuple[Quantity, int, ReadingContext, str | None, str]
+_EventRow = tuple[
+    EventKind,
+    datetime,
+    datetime,
+    bytes,
+    int | None,
+    int | None,
+    int | None,
+    str | None,
+    int | None,
+    list[tuple[datetime, list[_SampleRow]]],
+    ChargingState | None,
+    str | None,
+    int | None,
+    int | None,
+    bool,
+    tuple[Flag, ...],
+]
+_event_row = msgspec.json.Decoder(_EventRow).decode
 
 
-def _sample_values(sample: Sample) -> Values:
-    short = (micros(sample.at), sample.quantity, sample.value)
-    rest = (sample.context, sample.phase, sample.place)
-    return short if rest == _SAMPLE_DEFAULTS else short + rest
-
-
-def _sample_from(values: Sequence[Any]) -> Sample:
-    at, quantity, value = moment(values[0]), Quantity(values[1]), values[2]
-    if len(values) == 3:
-        return Sample(at, quantity, value)
-    return Sample(at, quantity, value, ReadingContext(values[3]), values[4], values[5])
+def _by_moment(samples: Sequence[Sample]) -> list[tuple[datetime, list[Values]]]:
+    """Return samples in order, those of one moment together: a message has many of each."""
+    moments: list[tuple[datetime, list[Values]]] = []
+    at: datetime | None = None
+    rows: list[Values] = []
+    for sample in samples:
+        if sample[0] is not at:
+            at, rows = sample[0], []
+            moments.append((at, rows))
+        rows.append(sample[1:])
+    return moments
 
 
 def event_body(event: TransactionEvent) -> bytes:
@@ -96,15 +115,15 @@ def event_body(event: TransactionEvent) -> bytes:
     return encode(
         (
             event.kind,
-            micros(event.occurred_at),
-            micros(event.received_at),
-            event.content.hex(),
+            event.occurred_at,
+            event.received_at,
+            event.content,
             event.seq_no,
             event.evse,
             event.connector,
             event.id_token,
             event.register_wh,
-            [_sample_values(sample) for sample in event.samples],
+            _by_moment(event.samples),
             event.charging,
             event.reason,
             event.remote_start,
@@ -116,25 +135,25 @@ def event_body(event: TransactionEvent) -> bytes:
 
 
 def event_from(body: bytes) -> TransactionEvent:
-    (kind, occurred, received, content, seq_no, evse, connector, id_token, register, samples,
-     charging, reason, remote_start, reservation, offline, flags) = _plain(body)  # fmt: skip
+    (kind, occurred, received, content, seq_no, evse, connector, id_token, register, moments,
+     charging, reason, remote_start, reservation, offline, flags) = _event_row(body)  # fmt: skip
     return TransactionEvent(
-        kind=EventKind(kind),
-        occurred_at=moment(occurred),
-        received_at=moment(received),
-        content=bytes.fromhex(content),
+        kind=kind,
+        occurred_at=occurred,
+        received_at=received,
+        content=content,
         seq_no=seq_no,
         evse=evse,
         connector=connector,
         id_token=id_token,
         register_wh=register,
-        samples=tuple(_sample_from(each) for each in samples),
-        charging=None if charging is None else ChargingState(charging),
+        samples=tuple(Sample(at, *row) for at, rows in moments for row in rows),
+        charging=charging,
         reason=reason,
         remote_start=remote_start,
         reservation=reservation,
         offline=offline,
-        flags=tuple(Flag(each) for each in flags),
+        flags=flags,
     )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 
 import structlog
 
@@ -35,6 +36,9 @@ GROUP_LIMIT = 500
 QUEUE_LIMIT = 20_000
 PROBE_FIRST_SECONDS = 0.05
 PROBE_MOST_SECONDS = 1.0
+RELAPSE_SECONDS = 10.0
+"""A store that goes down again so soon after it came back is left alone before the next probe: a nearly
+full disk takes a probe and then no group, and would open the door a hundred times a second."""
 LOCK_WAIT_SECONDS = 10.0
 """So long a group waits for somebody else's lock before the store counts as down."""
 
@@ -56,6 +60,7 @@ class Committer(ABC):
         self._waiting = 0
         self._room = asyncio.Event()
         self._healthy = True
+        self._came_back = float("-inf")
         self.groups = 0
         self.units = 0
         self.on_health: Callable[[bool], None] | None = None
@@ -107,6 +112,10 @@ class Committer(ABC):
                 future.set_exception(outcome)  # type: ignore[arg-type]
         if self._waiting < self._queue_limit:
             self._room.set()
+
+    def _relapsed(self) -> bool:
+        """Whether the store went down soon after it came back."""
+        return monotonic() - self._came_back < RELAPSE_SECONDS
 
     def _announce(self, healthy: bool, why: str = "") -> None:
         """Say that the store went down or came back. Runs on the event loop."""

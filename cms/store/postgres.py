@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, cast
 
 import asyncpg
@@ -232,6 +233,8 @@ class PostgresCommitter(Committer):
     async def _recover(self) -> None:
         """Refuse everybody until the server takes a durable write again."""
         delay = PROBE_FIRST_SECONDS
+        if self._relapsed():
+            await self._pause(PROBE_MOST_SECONDS)
         while not self._closing:
             self._refuse_queued()
             try:
@@ -241,6 +244,7 @@ class PostgresCommitter(Committer):
                 await self._pause(delay)
                 delay = min(delay * 2, PROBE_MOST_SECONDS)
             else:
+                self._came_back = monotonic()
                 self._healthy = True
                 self._announce(True)
                 return

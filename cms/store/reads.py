@@ -208,9 +208,13 @@ class Reads:
     ) -> Sequence[JournalEntry]:
         j = t.journal.c
         wanted = (j.station == station, j.received_at >= since, j.received_at <= until)
-        rows = await self._all(
-            select(t.journal).where(*wanted).order_by(j.received_at, j.id).limit(limit)
-        )
+        theirs = select(t.sessions.c.id).where(t.sessions.c.station == station)
+        # Two questions, since each has an index: frames without a session, and those with one.
+        both = union_all(
+            select(t.journal).where(*wanted, j.session.is_(None)),
+            select(t.journal).where(*wanted, j.session.in_(theirs)),
+        ).subquery()
+        rows = await self._all(select(both).order_by(both.c.received_at, both.c.id).limit(limit))
         return [codec.journal_from(row) for row in rows]
 
     async def tariff_snapshot(self, hash: TariffHash) -> Tariff | None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from time import monotonic
 
 from cms.app import failpoints
 from cms.app.ports import Clock
@@ -104,6 +105,12 @@ def _execute(connection: sqlite3.Connection, chunked: Chunked, rows: Sequence[Va
             values = list(chain.from_iterable(rows[done : done + size]))
             connection.execute(text, values)
             done += size
+
+
+def _write_something(connection: sqlite3.Connection) -> None:
+    """Make a change durable that nobody reads: SQLite writes no page that would stay as it is."""
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version={(number + 1) % 2**31}")
 
 
 class SqliteCommitter(Committer):
@@ -262,6 +269,8 @@ class SqliteCommitter(Committer):
     def _recover(self) -> None:
         """Refuse everybody until the database takes a durable write again."""
         delay = PROBE_FIRST_SECONDS
+        if self._relapsed():
+            self._stopping.wait(PROBE_MOST_SECONDS)
         while not self._stopping.is_set():
             self._refuse_queued()
             try:
@@ -272,6 +281,7 @@ class SqliteCommitter(Committer):
                 delay = min(delay * 2, PROBE_MOST_SECONDS)
             else:
                 self._refuse_queued()
+                self._came_back = monotonic()
                 self._healthy = True
                 self._loop.call_soon_threadsafe(self._announce, True)
                 return
@@ -283,7 +293,7 @@ class SqliteCommitter(Committer):
             self._connection = None
         connection = connect(self._path, PROBE_MOST_SECONDS)
         try:
-            connection.execute("UPDATE feed_counter SET seq = seq")
+            _write_something(connection)
             connection.execute(f"PRAGMA busy_timeout={int(self._lock_wait * 1000)}")
         except BaseException:
             connection.close()

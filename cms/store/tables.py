@@ -81,7 +81,14 @@ journal = Table(
     Column("notes", LargeBinary),
     Column("quarantined", Boolean, nullable=False),
     Index("journal_session", "session", "id"),
-    Index("journal_station", "station", "received_at"),
+    # Frames of a session are found by their session; each index costs a page per frame.
+    Index(
+        "journal_station",
+        "station",
+        "received_at",
+        sqlite_where=text("session IS NULL"),
+        postgresql_where=text("session IS NULL"),
+    ),
 )
 
 OPEN_SESSIONS = text("status IN ('pending', 'active', 'stopped')")

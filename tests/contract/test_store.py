@@ -289,9 +289,11 @@ async def test_frames_come_back_as_they_were_in_order(open_again: Open) -> None:
         session=x.SESSION.id,
         quarantined=True,
     )
+    loose = replace(bare, key=b"k3", session=None)
     async with open_again() as store:
-        await store.commit([x.frame()])
+        await store.commit([w.PutSession(x.SESSION), x.frame()])
         await store.commit([bare])
+        await store.commit([loose])
     async with open_again() as store:
         entries = await store.journal(x.SESSION.id)
         assert [entry.frame for entry in entries] == [x.frame(), bare]
@@ -300,6 +302,8 @@ async def test_frames_come_back_as_they_were_in_order(open_again: Open) -> None:
         assert await store.journal_entry(10**9) is None
         of = await store.journal_of(x.STATION, x.NOW, x.NOW, 1)
         assert [entry.id for entry in of] == [entries[0].id]
+        of = await store.journal_of(x.STATION, x.NOW, x.NOW, 10)
+        assert [entry.frame for entry in of] == [x.frame(), bare, loose]
 
 
 async def test_nul_in_a_word_hurts_nobody_else(store: Store) -> None:

@@ -172,6 +172,12 @@ def test_the_key_of_a_typed_request_is_the_key_of_its_payload() -> None:
     assert content_key("CS1", "S", typed) == content_key("CS1", "S", payload)
 
 
+def test_keys_lie_in_the_order_of_the_moments_that_their_messages_tell() -> None:
+    moments = [f"2026-03-01T10:00:{second:02}.5Z" for second in range(30)]
+    keys = [content_key(f"CS{29 - n}", "A", {"timestamp": at}) for n, at in enumerate(moments)]
+    assert keys == sorted(keys) and len({len(key) for key in keys}) == 1
+
+
 # ---------------------------------------------------------------- depth, duplicates
 
 
