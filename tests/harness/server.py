@@ -44,6 +44,7 @@ class Server:
         self.key = ""
         self._log = network.folder / "server.log"
         self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.subprocess.Process | None = None
 
     # -- life
 
@@ -60,15 +61,26 @@ class Server:
         """Start the process without waiting for it."""
         self.network.write()
         self.network.operator_file.unlink(missing_ok=True)
-        log = await asyncio.to_thread(self._log.open, "ab")
+        out = await self._logging()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "cms", "serve", "--config", str(self.network.config_file),
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT,
+                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, cwd=ROOT,
                 env={**os.environ, **self.env},
             )  # fmt: skip
         finally:
-            log.close()
+            os.close(out)
+
+    async def _logging(self) -> int:
+        """Start whatever writes the log; returns the pipe to it.
+
+        Not the server itself: what it may write to files can then be limited without blinding us.
+        """
+        read, write = os.pipe()
+        with self._log.open("ab") as log:
+            self._writer = await asyncio.create_subprocess_exec("cat", stdin=read, stdout=log)
+        os.close(read)
+        return write
 
     async def ready(self, within: float = START_SECONDS) -> None:
         """Wait until ``/readyz`` says yes."""
@@ -110,6 +122,8 @@ class Server:
         assert self._process is not None
         async with asyncio.timeout(within):
             code = await self._process.wait()
+            if self._writer is not None:
+                await self._writer.wait()
         self._process = None
         self.exit_codes.append(code)
         return code
