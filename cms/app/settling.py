@@ -33,7 +33,7 @@ from cms.domain.ids import SessionId, StationId, TransactionId
 from cms.domain.session import OPEN, Session, SessionStatus
 from cms.domain.settlement import Billed, Withheld, free_tariff, settle, withhold
 from cms.domain.tariff import Tariff
-from cms.domain.transaction import TransactionEvent
+from cms.domain.transaction import Flag, TransactionEvent
 
 log = structlog.get_logger()
 
@@ -368,6 +368,7 @@ def _unknown_token(billed: Billed, now: datetime) -> WorkItem:
         location=session.location,
         evidence={
             "id_token": session.id_token,
+            "refused": Flag.REFUSED_TOKEN in session.flags,
             "energy_wh": billed.cdr.energy_wh,
             "total": str(billed.cdr.total.gross),
         },

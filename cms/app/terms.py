@@ -143,8 +143,12 @@ class Terms:
         start: CommandRecord | None,
         connector: int,
     ) -> Session:
-        """Add who pays, by which authorisation, with which limit and at which price."""
-        token = None if decision is None else decision.token
+        """Add who pays, by which authorisation, with which limit and at which price.
+
+        Nobody is billed for a token that was refused: what was charged with it all the same (the
+        charger was alone, or did not obey) is a person's to assign.
+        """
+        token = None if decision is None or not decision.accepted else decision.token
         owner = None if token is None else token.partner
         method = AuthMethod.WHITELIST if decision is None else decision.method
         reference = None if decision is None else decision.reference
@@ -219,8 +223,8 @@ def start_flags(
     flags = list(event.flags)
     if not begun:
         flags.append(Flag.SEQ_GAP)
-    if decision is not None and decision.token is None and not decision.accepted:
-        flags.append(Flag.UNKNOWN_TOKEN)
+    if decision is not None and not decision.accepted:
+        flags.append(Flag.UNKNOWN_TOKEN if decision.token is None else Flag.REFUSED_TOKEN)
     if event.offline:
         flags.append(Flag.STARTED_OFFLINE)
     return tuple(dict.fromkeys(flags))

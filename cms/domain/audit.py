@@ -32,7 +32,7 @@ class WorkType(StrEnum):
 
     ORPHAN_STOP = "orphan_stop"  # a stop whose transaction nobody knows
     ORPHAN_METER_VALUES = "orphan_meter_values"
-    UNKNOWN_TOKEN = "unknown_token"  # charged, and nobody knows who pays
+    UNKNOWN_TOKEN = "unknown_token"  # charged, and nobody is known to pay: unknown, or refused
     QUARANTINED_FRAME = "quarantined_frame"
     CONFLICTING_STOP = "conflicting_stop"
     FOREIGN_TRANSACTION = "foreign_transaction"

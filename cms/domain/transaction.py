@@ -39,6 +39,7 @@ class Flag(StrEnum):
     REGISTER_FELL = "register_fell"
     ENERGY_IMPLAUSIBLE = "energy_implausible"
     UNKNOWN_TOKEN = "unknown_token"
+    REFUSED_TOKEN = "refused_token"
     UNKNOWN_TRANSACTION = "unknown_transaction"
     FOREIGN_TRANSACTION = "foreign_transaction"
     SEQ_REUSED = "seq_reused"

@@ -224,5 +224,5 @@ def evse_copy(emsp: Emsp, uid: str) -> Json | None:
 
 def fault_free(emsp: Emsp) -> None:
     """The partner has nothing to complain about, and its own sums agree with every bill."""
-    assert emsp.complaints == []
-    assert emsp.cost_differences == []
+    assert not emsp.complaints, emsp.complaints
+    assert not emsp.cost_differences, emsp.cost_differences

@@ -213,7 +213,9 @@ async def test_a_live_start_asks_the_partner_and_an_old_one_never_waits(world: W
     visit = await other.desk.connected(CS1, "", "1.6")
     ack = await other.start(visit, "ASK", at=other.now - HOUR)
     assert other.partners.asked == []
-    assert ack.verdict is Verdict.INVALID and other.session().owner == EMS
+    assert ack.verdict is Verdict.INVALID
+    assert other.session().owner is None, "a token that was refused is nobody's to pay"
+    assert Flag.REFUSED_TOKEN in other.session().flags
 
 
 async def test_a_token_shown_after_plugging_in_pays_from_then_on(world: World) -> None:
