@@ -14,13 +14,16 @@ from hashlib import sha256
 from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
 from cms.domain.ids import EvseRef, LocationId, PartnerId
+<<<<<<< Updated upstream
 from cms.domain.topology import Approval, ChargingStation, Location
 from ocpi_cpo.config import OwnParty
+=======
+from cms.domain.topology import ChargingStation, Location
+>>>>>>> Stashed changes
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v221.topology import EvseView
 from ocpi_cpo.wire import Json, dumps, stamp
 
-_SEEN = frozenset({Approval.APPROVED, Approval.REMOVED})
 _DAWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -68,7 +71,7 @@ class Network:
         return [
             self.view(EvsePlace(site, station, evse), partner)
             for station in self.catalogue.stations_of(site.id)
-            if station.approval in _SEEN
+            if station.seen
             for evse in station.evses
         ]
 
@@ -84,9 +87,13 @@ class Network:
     def visible(self, ref: EvseRef) -> EvsePlace | None:
         """Return where an EVSE stands, if partners may see it."""
         place = self.catalogue.place(ref)
+<<<<<<< Updated upstream
         if place is None or place.station.approval not in _SEEN or not self.shows(place.location):
             return None
         return place
+=======
+        return place if place is not None and place.station.seen else None
+>>>>>>> Stashed changes
 
     def find(self, location: str, uid: str) -> EvsePlace | None:
         """Return the visible EVSE *uid* of *location*, both compared without case."""

@@ -117,6 +117,7 @@ class Administration:
                 _keeping_removed(station, before),
                 from_file=by.who == FILE,
                 created_at=before.created_at if before else self._clock(),
+                published=before is not None and before.seen,
             )
             if new == before:
                 return new
@@ -135,10 +136,10 @@ class Administration:
             if before is None:
                 raise NotFound("charger", station)
             self._guard(before, by, f"charger {station}")
-            new = replace(before, approval=approval)
+            new = replace(before, approval=approval, published=before.seen)
             if new != before:
                 await self._put_station(new, before, by)
-        if approval in (Approval.REJECTED, Approval.REMOVED):
+        if new.put_out:
             await self._link.disconnect(station, f"the station is {approval}")
         return new
 
@@ -374,7 +375,7 @@ class Administration:
         evse = station.evse(number)
         assert evse is not None
         before = self._live.evse(evse.ref)
-        gone = evse.removed or station.approval is Approval.REMOVED
+        gone = evse.removed or station.put_out
         return before.observed(replace(before, live=station.live, removed=gone))
 
     async def _put_key(self, key: StationKey, by: By, what: str) -> None:

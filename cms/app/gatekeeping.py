@@ -13,7 +13,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
 from cms.app.catalogue import Catalogue
@@ -31,6 +31,10 @@ from cms.domain.topology import (
 
 _NOBODY = StationKey(StationId(""), b"\0" * 16, b"\0" * 32)
 """Compared against where there is no key, so that unknown and known take the same time."""
+
+
+COMING_WITHIN = timedelta(minutes=1)
+"""From the yes to a newcomer's handshake until its first visit is durable; then its place is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +116,7 @@ class Gate:
         self.newcomers.pop(station, None)
 
     def _blocked(self, station: StationId) -> bool:
-        approval = self._catalogue.stations[station].approval
-        return approval in (Approval.REJECTED, Approval.REMOVED)
+        return self._catalogue.stations[station].put_out
 
     def _knows_password(
         self, station: StationId, password: bytes | None, source: str, path: Sequence[str]
@@ -121,11 +124,12 @@ class Gate:
         key = self._catalogue.keys.get(station)
         if key is not None and key.open:
             return True
-        if key is None and self._catalogue.stations[station].approval is Approval.PENDING:
-            return self._lane(password, source, path) is not None
         against = key or _NOBODY
         same = hmac.compare_digest(_digest(against.salt, password or b""), against.digest)
-        return same and key is not None and password is not None
+        if key is None:  # it came through a lane, and has no password of its own yet
+            site = self._catalogue.stations[station].location
+            return self._lane(password, source, path, site) is not None
+        return same and password is not None
 
     def _enrol(
         self, identity: str, password: bytes | None, source: str, path: Sequence[str]
@@ -141,6 +145,10 @@ class Gate:
         return Admission(Admitted.YES, station)
 
     def _waiting(self, lane: EnrolmentLane) -> int:
+        """Count a lane's newcomers; who was let in and never came holds no place for long."""
+        since = self._clock() - COMING_WITHIN
+        for newcomer in [each for each in self.newcomers.values() if _since(each) < since]:
+            del self.newcomers[newcomer.id]
         pending = sum(
             station.approval is Approval.PENDING
             for station in self._catalogue.stations_of(lane.location)
@@ -149,8 +157,13 @@ class Gate:
         return pending + coming
 
     def _lane(
-        self, password: bytes | None, source: str, path: Sequence[str]
+        self,
+        password: bytes | None,
+        source: str,
+        path: Sequence[str],
+        site: LocationId | None = None,
     ) -> EnrolmentLane | None:
+        """Return an open lane that lets this connection in; with *site*, one to that site."""
         now = self._clock()
         return next(
             (
@@ -158,6 +171,7 @@ class Gate:
                 for lane in self.lanes
                 if now < lane.until
                 and lane.location in self._catalogue.locations
+                and site in (None, lane.location)
                 and (_by_path(lane, path) or _by_address(lane, source))
                 and _by_password(lane, password)
             ),
@@ -189,6 +203,11 @@ def _by_password(lane: EnrolmentLane, password: bytes | None) -> bool:
     if lane.password is None:
         return True
     return hmac.compare_digest(password or b"", lane.password.encode())
+
+
+def _since(newcomer: ChargingStation) -> datetime:
+    assert newcomer.created_at is not None, "a newcomer's place is dated"
+    return newcomer.created_at
 
 
 def _newcomer(station: StationId, location: LocationId, now: datetime) -> ChargingStation:

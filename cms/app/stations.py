@@ -117,7 +117,7 @@ class Stations:
         for station in self._catalogue.stations.values():
             for evse in station.evses:
                 state = known.get(evse.ref) or EvseState(evse.ref)
-                gone = evse.removed or station.approval is Approval.REMOVED
+                gone = evse.removed or station.put_out
                 state = replace(state, live=station.live, removed=gone, session=None, meter=None)
                 if state.presence is Presence.ONLINE:
                     state = replace(state, presence=Presence.GRACE)

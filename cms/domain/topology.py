@@ -128,6 +128,8 @@ class ChargingStation:
     Attributes:
         profile: name of the adapter profile to use; None lets the station's identity decide.
         from_file: defined by the config file and read-only elsewhere.
+        published: it was in service once, so partners know its EVSEs. What they know never
+            vanishes; it is told as PLANNED or REMOVED from then on.
     """
 
     id: StationId
@@ -137,6 +139,7 @@ class ChargingStation:
     profile: str | None = None
     from_file: bool = False
     created_at: datetime | None = None
+    published: bool = False
 
     def evse(self, number: int) -> Evse | None:
         return next((each for each in self.evses if each.ref.evse == number), None)
@@ -144,6 +147,16 @@ class ChargingStation:
     @property
     def live(self) -> bool:
         return self.approval is Approval.APPROVED
+
+    @property
+    def seen(self) -> bool:
+        """Whether partners may know of it."""
+        return self.live or self.published
+
+    @property
+    def put_out(self) -> bool:
+        """Whether it is no part of the network (any more): it may not connect."""
+        return self.approval in (Approval.REJECTED, Approval.REMOVED)
 
 
 @dataclass(frozen=True, slots=True)
