@@ -257,7 +257,7 @@ async def test_guessing_keys_is_slowed_down(them: Owners) -> None:
 
 
 async def test_every_change_leaves_its_audit_row(fresh: Owners) -> None:
-    operator = {"key": "operator", "headers": {"X-Reason": "because"}}
+    operator: Json = {"key": "operator", "headers": {"X-Reason": "because"}}
     await fresh.ask("PUT", "/sites/NEW", site("NEW"), **operator)
     await fresh.ask("PUT", "/chargers/X", charger("X", "NEW"), **operator)
     await fresh.ask("POST", "/chargers/X/approval", {"approval": "rejected"}, **operator)
