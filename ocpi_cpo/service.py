@@ -217,8 +217,6 @@ class OcpiService:
                     supervisor.errand(name, work)
                 for connection in self.connections:
                     self._changed(connection)
-                    if connection.connected:
-                        self._errand("pull tokens", self.pull_tokens(connection.partner, False))
                 for version, commands in self._commands.items():
                     await commands.tell_leftovers(
                         [each for each in leftovers if self._version_of(each) == version]
@@ -260,7 +258,8 @@ class OcpiService:
         if line is not None:
             line.worker.news("location")  # so that it sees that its time is over
         if line is None or line.generation != connection.generation:
-            self._errand("pull tokens", self.pull_tokens(connection.partner, True))
+            anew = line is not None or connection.tokens_pulled_to is None
+            self._errand("pull tokens", self.pull_tokens(connection.partner, anew))
 
     async def _push(self, line: _Line, before: _Line | None) -> None:
         if before is not None and before.running:
