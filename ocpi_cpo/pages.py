@@ -14,12 +14,8 @@ from hashlib import sha256
 from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
 from cms.domain.ids import EvseRef, LocationId, PartnerId
-<<<<<<< Updated upstream
-from cms.domain.topology import Approval, ChargingStation, Location
-from ocpi_cpo.config import OwnParty
-=======
 from cms.domain.topology import ChargingStation, Location
->>>>>>> Stashed changes
+from ocpi_cpo.config import OwnParty
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v221.topology import EvseView
 from ocpi_cpo.wire import Json, dumps, stamp
@@ -87,13 +83,9 @@ class Network:
     def visible(self, ref: EvseRef) -> EvsePlace | None:
         """Return where an EVSE stands, if partners may see it."""
         place = self.catalogue.place(ref)
-<<<<<<< Updated upstream
-        if place is None or place.station.approval not in _SEEN or not self.shows(place.location):
+        if place is None or not place.station.seen or not self.shows(place.location):
             return None
         return place
-=======
-        return place if place is not None and place.station.seen else None
->>>>>>> Stashed changes
 
     def find(self, location: str, uid: str) -> EvsePlace | None:
         """Return the visible EVSE *uid* of *location*, both compared without case."""
