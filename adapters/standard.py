@@ -75,7 +75,7 @@ def adapter(
             energy=quantities.energy,
             register=quantities.register,
             number=number,
-            measure=quantities.measure,
+            meaning=quantities.meaning,
             token=names.token,
             text=names.clean,
         ),

@@ -130,6 +130,9 @@ Energy = tuple[Wh | None, Notes]
 Text = tuple[str, Notes]
 Number = tuple[Decimal | None, Notes]
 Measured = tuple[Quantity | None, int, Notes]
+ReadValue = Callable[[str | float], tuple[int | None, Notes]]
+"""A value as a charger wrote it -> its integer, or None where it is not to be kept."""
+Meaning = tuple[Quantity | None, ReadValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +148,12 @@ class Readings:
         register: a whole-number register (``meterStart``, ``meterStop``) -> (Wh, notes). None for
             the sentinels that mean "unknown" (negative ones).
         number: text -> (decimal, notes).
-        measure: (measurand or None, value, unit or None, power of ten) -> (quantity, its integer
-            in that quantity's unit, notes). The value is text, or the float that a JSON number
-            became (its shortest text is meant). Quantity None = do not keep this sample; the
-            notes say why, and are empty if it is merely a quantity that we do not use.
+        meaning: (measurand or None, unit or None, power of ten) -> (quantity, how to read a value
+            of it as an integer in that quantity's unit). The value is text, or the float that a
+            JSON number became (its shortest text is meant). Its reader gives None for what is not
+            to be kept; the notes say why, and are empty if it is merely a quantity that we do not
+            use (then the quantity is None too). Depends on its arguments alone, so that whoever
+            reads many samples may ask once per description.
         token: an idTag or idToken -> (text without control characters and outer blanks, notes).
         text: any free text that will be stored -> (the same without control characters, notes).
     """
@@ -157,9 +162,17 @@ class Readings:
     energy: Callable[[str, str | None, str | None], Energy]
     register: Callable[[int], Energy]
     number: Callable[[str], Number]
-    measure: Callable[[str | None, str | float, str | None, int], Measured]
+    meaning: Callable[[str | None, str | None, int], Meaning]
     token: Callable[[str], Text]
     text: Callable[[str], Text]
+
+    def measure(
+        self, measurand: str | None, value: str | float, unit: str | None, power: int
+    ) -> Measured:
+        """Read one value; see ``meaning``. Quantity None = do not keep this sample."""
+        quantity, read = self.meaning(measurand, unit, power)
+        number, notes = read(value)
+        return (None, 0, notes) if number is None else (quantity, number, notes)
 
 
 # ---------------------------------------------------------------- the adapter
@@ -323,14 +336,19 @@ def _strict_number(text: str) -> Number:
     return number, NO_NOTES
 
 
-def _strict_measure(
-    measurand: str | None, value: str | float, unit: str | None, power: int
-) -> Measured:
+def _strict_meaning(measurand: str | None, unit: str | None, power: int) -> Meaning:
     if measurand not in (None, "Energy.Active.Import.Register") or power:
-        return None, 0, NO_NOTES
-    text = value if isinstance(value, str) else repr(value)
-    energy, notes = _strict_energy(text, unit, measurand)
-    return (None if energy is None else Quantity.ENERGY_REGISTER), energy or 0, notes
+        return None, unread
+
+    def read(value: str | float) -> tuple[int | None, Notes]:
+        return _strict_energy(value if isinstance(value, str) else repr(value), unit, measurand)
+
+    return Quantity.ENERGY_REGISTER, read
+
+
+def unread(value: str | float) -> tuple[int | None, Notes]:
+    """Read a value that nobody wants."""
+    return None, NO_NOTES
 
 
 def _as_it_is(text: str) -> Text:
@@ -349,7 +367,7 @@ STRICT = Adapter(
         energy=_strict_energy,
         register=_strict_register,
         number=_strict_number,
-        measure=_strict_measure,
+        meaning=_strict_meaning,
         token=_as_it_is,
         text=_as_it_is,
     ),

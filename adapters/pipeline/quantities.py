@@ -10,10 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from functools import partial
 
 from cms.domain.meter import Quantity
 from cms.domain.units import Wh
-from ocpp_gateway.adaptation import NO_NOTES, Energy, Measured, Note, Notes, Number
+from ocpp_gateway.adaptation import (
+    NO_NOTES,
+    Energy,
+    Meaning,
+    Note,
+    Notes,
+    Number,
+    ReadValue,
+    unread,
+)
 
 _MAX_TEXT = 64
 _MAX_DIGITS = 15  # 10^15 Wh is a country's year; more is damage
@@ -104,51 +114,24 @@ class Quantities:
             for measurand, quantity in _MEASURANDS.items()
             for unit in (None, *_own_units(quantity))
         }
-        self._quick = {
-            key: (quantity, 10.0**exponent, _quick_limit(quantity), notes)
-            for key, (quantity, exponent, notes) in self._table.items()
-        }
 
-    def measure(
-        self, measurand: str | None, value: str | float, unit: str | None, power: int
-    ) -> Measured:
-        """Read one sampled value; see ``Readings.measure``.
-
-        The quick way multiplies in binary. It is left wherever binary could round another way
-        than the exact decimal would: a plain number of moderate size, not near a half.
-        """
-        quick = self._quick.get((measurand, unit))
-        if quick is not None and not power:
-            quantity, factor, limit, notes = quick
-            if value.__class__ is float or _is_plain(value):
-                scaled = float(value) * factor + 0.5
-                if 0.5 <= scaled < limit:
-                    whole = int(scaled)
-                    if _NEAR < scaled - whole < 1 - _NEAR:
-                        return quantity, whole, notes
-        text = value if isinstance(value, str) else repr(value)
-        return self._exactly(measurand, text, unit, power)
-
-    def _exactly(self, measurand: str | None, value: str, unit: str | None, power: int) -> Measured:
-        entry = self._table.get((measurand, unit))
+    def meaning(self, measurand: str | None, unit: str | None, power: int) -> Meaning:
+        """Say what a description means and how its values are read; see ``Readings.meaning``."""
+        entry = self._table.get((measurand, unit)) or self._odd_entry(measurand, unit)
         if entry is None:
-            entry = self._odd_entry(measurand, unit)
-            if entry is None:
-                return None, 0, NO_NOTES
+            return None, unread
         quantity, exponent, notes = entry
         if quantity is None:
-            return None, 0, notes
-        number, damage = _scaled(value, exponent + power)
-        if number is None:
-            return None, 0, damage
-        if _implausible(quantity, number):
-            return None, 0, _SENTINEL
-        return quantity, number, notes + damage if damage else notes
+            return None, lambda value: (None, notes)
+        exactly = partial(_exactly, quantity, exponent + power, notes)
+        quick = (measurand, unit) in self._table and not power
+        return quantity, _quickly(quantity, exponent, notes, exactly) if quick else exactly
 
     def energy(self, value: str, unit: str | None, measurand: str | None = None) -> Energy:
         """Read an energy; see ``Readings.energy``."""
-        quantity, number, notes = self.measure(measurand, value, unit, 0)
-        return (Wh(number) if quantity in _ENERGIES else None), notes
+        quantity, read = self.meaning(measurand, unit, 0)
+        number, notes = read(value)
+        return (None if number is None or quantity not in _ENERGIES else Wh(number)), notes
 
     def register(self, value: int) -> Energy:
         """Read a whole-number register; see ``Readings.register``."""
@@ -209,14 +192,40 @@ _NEAR = 1e-6
 _QUICK_DIGITS = 15
 
 
-def _is_plain(value: str | float) -> bool:
-    """Whether *value* is digits with at most one point: what a float reads without surprise."""
-    return (
-        isinstance(value, str)
-        and len(value) <= _QUICK_DIGITS
-        and value.isascii()
-        and value.replace(".", "", 1).isdecimal()
-    )
+def _quickly(quantity: Quantity, exponent: int, notes: Notes, exactly: ReadValue) -> ReadValue:
+    """Return a reader that multiplies in binary.
+
+    It leaves the quick way wherever binary could round another way than the exact decimal would:
+    the quick way takes digits with at most one point, of moderate size, not near a half.
+    """
+    factor, limit = 10.0**exponent, _quick_limit(quantity)
+
+    def read(value: str | float) -> tuple[int | None, Notes]:
+        if value.__class__ is float or (
+            isinstance(value, str)
+            and len(value) <= _QUICK_DIGITS
+            and value.isascii()
+            and value.replace(".", "", 1).isdecimal()
+        ):
+            scaled = float(value) * factor + 0.5
+            if 0.5 <= scaled < limit:
+                whole = int(scaled)
+                if _NEAR < scaled - whole < 1 - _NEAR:
+                    return whole, notes
+        return exactly(value)
+
+    return read
+
+
+def _exactly(
+    quantity: Quantity, exponent: int, notes: Notes, value: str | float
+) -> tuple[int | None, Notes]:
+    number, damage = _scaled(value if isinstance(value, str) else repr(value), exponent)
+    if number is None:
+        return None, damage
+    if _implausible(quantity, number):
+        return None, _SENTINEL
+    return number, notes + damage if damage else notes
 
 
 def _quick_limit(quantity: Quantity | None) -> float:

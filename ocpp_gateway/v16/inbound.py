@@ -11,12 +11,13 @@ from msgspec import UNSET, Struct, UnsetType
 from cms.app.ports import Boot, Registration, Soon, StationEvents, StatusReport
 from cms.app.writes import Ack
 from cms.domain.ids import TransactionId
-from cms.domain.meter import ReadingContext, Sample
+from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.status import ConnectorReport
 from cms.domain.token import Decision, Verdict
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
-from ocpp_gateway.adaptation import Dialect
+from ocpp_gateway.adaptation import Dialect, Readings, unread
 from ocpp_gateway.dialogue import Received, Route, Salvage
+from ocpp_gateway.sampling import AllShapes, Description, Shape
 from ocpp_gateway.v16 import messages as wire
 
 REPORTS: Final[dict[str, ConnectorReport]] = {
@@ -90,6 +91,7 @@ class Inbound:
         self._events = events
         self._clock = clock
         self._heartbeat_s = heartbeat_s
+        self._shapes = AllShapes(shape)
         self.routes = {
             "BootNotification": Route(wire.BootNotificationRequest, self._boot),
             "Heartbeat": Route(wire.HeartbeatRequest, self._heartbeat),
@@ -300,30 +302,37 @@ class Inbound:
     ) -> tuple[Sample, ...]:
         """Return every usable sample; what is not usable leaves a note and stays in the journal."""
         readings = call.talk.adapter.readings
+        shapes = self._shapes.of(readings)
         samples: list[Sample] = []
         for value in values:
-            at, notes = readings.time(value.timestamp, call.received_at)
+            claimed, notes = readings.time(value.timestamp, call.received_at)
             call.note(notes)
-            for sampled in value.sampledValue:
-                if sampled.format == "SignedData":
-                    continue  # opaque; the journal keeps it for whoever can check it
-                quantity, number, notes = readings.measure(
-                    sampled.measurand or None, sampled.value, sampled.unit or None, 0
-                )
-                call.note(notes)
-                if quantity is None:
-                    continue
-                samples.append(
-                    Sample(
-                        at=at or call.received_at,
-                        quantity=quantity,
-                        value=number,
-                        context=CONTEXTS[sampled.context or "Sample.Periodic"],
-                        phase=sampled.phase or None,
-                        place=(sampled.location or "Outlet").lower(),
-                    )
-                )
+            at = claimed or call.received_at
+            for each in value.sampledValue:
+                read, quantity, context, phase, place = shapes[
+                    each.measurand, each.unit, each.context, each.phase, each.location, each.format
+                ]
+                number, notes = read(each.value)
+                if notes:
+                    call.note(notes)
+                if number is not None:
+                    samples.append(Sample(at, quantity, number, context, phase, place))
         return tuple(samples)
+
+
+def shape(readings: Readings, description: Description) -> Shape:
+    """Return what a sampled value without its value means (1.6, SampledValue)."""
+    measurand, unit, context, phase, location, format = description
+    quantity, read = readings.meaning(measurand or None, unit or None, 0)
+    if format == "SignedData":
+        read = unread  # opaque; the journal keeps it for whoever can check it
+    return (
+        read,
+        quantity or Quantity.ENERGY_REGISTER,  # what means nothing is never read
+        CONTEXTS[context or "Sample.Periodic"],
+        phase or None,
+        (location or "Outlet").lower(),
+    )
 
 
 # ---------------------------------------------------------------- answers

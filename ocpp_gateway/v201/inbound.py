@@ -11,12 +11,13 @@ from msgspec import UNSET, Struct, UnsetType
 from cms.app.ports import Boot, Registration, Soon, StationEvents, StatusReport
 from cms.app.writes import Ack
 from cms.domain.ids import TransactionId
-from cms.domain.meter import ReadingContext, Sample
+from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.status import ConnectorReport
 from cms.domain.token import Decision, Verdict
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
-from ocpp_gateway.adaptation import Dialect, Note
+from ocpp_gateway.adaptation import Dialect, Note, Readings
 from ocpp_gateway.dialogue import Received, Route, Salvage
+from ocpp_gateway.sampling import AllShapes, Description, Shape
 from ocpp_gateway.v201 import messages as wire
 
 REPORTS: Final[dict[str, ConnectorReport]] = {
@@ -111,6 +112,7 @@ class Inbound:
         self._events = events
         self._clock = clock
         self._heartbeat_s = heartbeat_s
+        self._shapes = AllShapes(shape)
         self.routes = {
             "BootNotification": Route(wire.BootNotificationRequest, self._boot),
             "Heartbeat": Route(wire.HeartbeatRequest, self._heartbeat),
@@ -313,34 +315,41 @@ class Inbound:
             otherwise: when a sample was taken that does not say; None = when it was received.
         """
         readings = call.talk.adapter.readings
-        measure = readings.measure
+        shapes = self._shapes.of(readings)
         samples: list[Sample] = []
         for value in values:
             claimed, notes = readings.time(value.timestamp, call.received_at)
             call.note(notes)
             at = claimed or otherwise or call.received_at
-            for sampled in value.sampledValue:
-                unit = sampled.unitOfMeasure
-                quantity, number, notes = measure(
-                    sampled.measurand or None,
-                    sampled.value,
-                    None if unit is UNSET else unit.unit or None,
-                    0 if unit is UNSET else unit.multiplier or 0,
-                )
-                call.note(notes)
-                if quantity is None:
-                    continue
-                samples.append(
-                    Sample(
-                        at,
-                        quantity,
-                        number,
-                        CONTEXTS[sampled.context or "Sample.Periodic"],
-                        sampled.phase or None,
-                        PLACES[sampled.location or "Outlet"],
-                    )
-                )
+            for each in value.sampledValue:
+                unit = each.unitOfMeasure
+                read, quantity, context, phase, place = shapes[
+                    each.measurand,
+                    None if unit is UNSET else unit.unit,
+                    None if unit is UNSET else unit.multiplier,
+                    each.context,
+                    each.phase,
+                    each.location,
+                ]
+                number, notes = read(each.value)
+                if notes:
+                    call.note(notes)
+                if number is not None:
+                    samples.append(Sample(at, quantity, number, context, phase, place))
         return tuple(samples)
+
+
+def shape(readings: Readings, description: Description) -> Shape:
+    """Return what a sampled value without its value means (2.0.1, SampledValueType)."""
+    measurand, unit, multiplier, context, phase, location = description
+    quantity, read = readings.meaning(measurand or None, unit or None, multiplier or 0)
+    return (
+        read,
+        quantity or Quantity.ENERGY_REGISTER,  # what means nothing is never read
+        CONTEXTS[context or "Sample.Periodic"],
+        phase or None,
+        PLACES[location or "Outlet"],
+    )
 
 
 # ---------------------------------------------------------------- answers
