@@ -13,8 +13,9 @@ from hashlib import sha256
 
 from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
-from cms.domain.ids import EvseRef, LocationId, PartnerId
-from cms.domain.topology import ChargingStation, Location
+from cms.domain.ids import EvseRef, LocationId, PartnerId, TariffId
+from cms.domain.tariff import TariffKind
+from cms.domain.topology import ChargingStation, Connector, Location
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v221.topology import EvseView
@@ -69,21 +70,34 @@ class Network:
             for station in self.catalogue.stations_of(site.id)
             if station.seen
             for evse in station.evses
+            if self.dialect.shows_evse(evse)
         ]
 
     def view(self, place: EvsePlace, partner: PartnerId | None) -> EvseView:
         return EvseView(
             place.evse,
             self.live.evse(place.evse.ref),
-            lambda plug: self.catalogue.tariff_ids(place, plug, partner),
+            lambda plug: self._tariffs(place, plug, partner),
             _defined(place.station, place.location),
             self.live.updated("evse", str(place.evse.ref)),
+        )
+
+    def _tariffs(
+        self, place: EvsePlace, plug: Connector, partner: PartnerId | None
+    ) -> list[TariffId]:
+        """Return what the price book names, the usual tariff first: some read no further."""
+        known = self.catalogue.tariffs
+        return sorted(
+            self.catalogue.tariff_ids(place, plug, partner),
+            key=lambda id: id in known and known[id].kind not in (None, TariffKind.REGULAR),
         )
 
     def visible(self, ref: EvseRef) -> EvsePlace | None:
         """Return where an EVSE stands, if partners may see it."""
         place = self.catalogue.place(ref)
-        if place is None or not place.station.seen or not self.shows(place.location):
+        if place is None or not place.station.seen:
+            return None
+        if not (self.shows(place.location) and self.dialect.shows_evse(place.evse)):
             return None
         return place
 

@@ -147,7 +147,7 @@ class Server:
         reply = await self._reply(request, ids["X-Request-ID"], context)
         headers = {**reply.headers, **ids, **self._routing(request, context)}
         response = _Then(
-            body=reply.body(self._clock()),
+            body=reply.body(self._clock().replace(microsecond=0)),
             status=reply.http,
             headers=headers,
             content_type="application/json",

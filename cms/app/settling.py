@@ -354,6 +354,8 @@ class Settling:
             site.name,
             site.postal_code,
             site.state,
+            connector.max_voltage,
+            connector.max_amperage,
         )
 
 

@@ -24,6 +24,8 @@ class CdrPlace:
         country: ISO 3166-1 alpha-3.
         time_zone: IANA name; the trace is written in its wall time.
         evse_id: the printed id, e.g. ``"IN*CPO*E0001"``; ``None`` if it never got one.
+        max_voltage, max_amperage: V and A of the connector; ``None`` in bills that are older than
+            these fields.
     """
 
     location: LocationId
@@ -44,6 +46,8 @@ class CdrPlace:
     name: str | None = None
     postal_code: str | None = None
     state: str | None = None
+    max_voltage: int | None = None
+    max_amperage: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

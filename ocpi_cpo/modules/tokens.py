@@ -67,18 +67,22 @@ class Tokens:
         token = self._dialect.read_token(call.body(), own)
         self._same(call, token, own)
         new = await self._take(call, token)
+        await self._retire_others(call, token)
         return Reply(http=201 if new else 200)
 
     async def _patch(self, call: Call) -> Reply:
-        self._owner(call)
-        changes = call.body()
-        if not isinstance(changes, dict) or changes.get("last_updated") is None:
-            raise BadParameter("last_updated: missing")
-        before = self._stored(call)
+        changes, before = call.body(), self._stored(call)
         token = self._dialect.read_token_changes(before, changes, self._clock())
         self._same(call, token, call.caller.partner)
         await self._take(call, token)
         return Reply()
+
+    async def _retire_others(self, call: Call, token: Token) -> None:
+        """Where the address names no type, *token* takes the place of one of another type."""
+        for type in self._types(call):
+            other = self._catalogue.token(token.partner, token.uid, type)
+            if other is not None and type is not token.type and other.valid:
+                await self._take(call, replace(other, valid=False, last_updated=token.last_updated))
 
     async def _take(self, call: Call, token: Token) -> bool:
         """Keep *token* unless ours is newer. Returns whether it is new."""
@@ -106,7 +110,9 @@ class Tokens:
             token = self._catalogue.token(owner, call.path[2], type)
             if token is not None:
                 return token
-        raise UnknownToken("no such token")
+        unknown = UnknownToken("no such token")
+        unknown.code = self._dialect.unknown_token_code
+        raise unknown
 
     def _same(self, call: Call, token: Token, owner: PartnerId) -> None:
         if token.partner != owner:

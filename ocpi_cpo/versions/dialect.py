@@ -18,7 +18,7 @@ from cms.domain.rated import Rating
 from cms.domain.session import Session
 from cms.domain.tariff import Tariff
 from cms.domain.token import Decision, Token, TokenType
-from cms.domain.topology import Connector, Location
+from cms.domain.topology import Connector, Evse, Location
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.connections import Endpoint, Role
 from ocpi_cpo.versions.v221.topology import EvseView
@@ -106,6 +106,9 @@ class Dialect(Protocol):
     def shows(self, site: Location, parties: Sequence[OwnParty]) -> bool:
         """Whether *site* has a form in this version at all."""
 
+    def shows_evse(self, evse: Evse) -> bool:
+        """Whether *evse* has."""
+
     def location(
         self, site: Location, evses: Sequence[EvseView], updated: datetime | None
     ) -> Json: ...
@@ -134,6 +137,10 @@ class Dialect(Protocol):
         """
 
     # tokens
+    @property
+    def unknown_token_code(self) -> int:
+        """The status code for a token that is not there."""
+
     def read_token(self, data: Any, issuer: PartnerId) -> Token:
         """Read a token.
 

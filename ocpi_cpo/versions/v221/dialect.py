@@ -15,7 +15,7 @@ from cms.domain.rated import Rating
 from cms.domain.session import Session
 from cms.domain.tariff import Tariff
 from cms.domain.token import Decision, Token, TokenType
-from cms.domain.topology import Connector, Location
+from cms.domain.topology import Connector, Evse, Location
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.connections import Endpoint, Role
 from ocpi_cpo.errors import BadParameter
@@ -40,6 +40,7 @@ class V221:
     raw_tokens = False
     routed = True
     selective = False
+    unknown_token_code = 2004
     modules: Sequence[tuple[str, str]] = (
         ("credentials", "SENDER"),
         ("locations", "SENDER"),
@@ -107,6 +108,9 @@ class V221:
     # -- what we send
 
     def shows(self, site: Location, parties: Sequence[OwnParty]) -> bool:
+        return True
+
+    def shows_evse(self, evse: Evse) -> bool:
         return True
 
     def location(self, site: Location, evses: Sequence[EvseView], updated: datetime | None) -> Json:
