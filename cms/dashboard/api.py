@@ -735,13 +735,13 @@ class Api:
     # -- prices
 
     async def tariffs(self, call: Call) -> Any:
-        return [views.as_plain(each) for each in self._desk.catalogue.tariffs.values()]
+        return [views.tariff(each) for each in self._desk.catalogue.tariffs.values()]
 
     async def put_tariff(self, call: Call) -> Any:
         given: TariffIn = call.body
         _same("id", given.id, call.part("id"))
         _only_all_sites(call)
-        return views.as_plain(await self._desk.administration.put_tariff(given.value(), _by(call)))
+        return views.tariff(await self._desk.administration.put_tariff(given.value(), _by(call)))
 
     async def drop_tariff(self, call: Call) -> Any:
         _only_all_sites(call)

@@ -16,6 +16,7 @@ from cms.domain.money import Price
 from cms.domain.partner import ApiKey, Partner
 from cms.domain.session import Session
 from cms.domain.status import EvseState
+from cms.domain.tariff import Tariff
 from cms.domain.topology import ChargingStation, Location
 
 Json = dict[str, Any]
@@ -181,6 +182,15 @@ def day_sum(each: DaySum) -> Json:
         "tax": each.gross - each.net,
         "gross": each.gross,
     }
+
+
+def tariff(each: Tariff) -> Json:
+    """A tariff in the words in which it is put: weekdays count from 1, Monday."""
+    view: Json = as_plain(each)
+    for element in view["elements"]:
+        days = element["restrictions"]["day_of_week"]
+        element["restrictions"]["day_of_week"] = [day + 1 for day in days]
+    return view
 
 
 def story(each: Story) -> Json:

@@ -87,6 +87,16 @@ async def test_a_running_session_says_what_it_costs_so_far(fresh: Owners) -> Non
         assert done["price"]["gross"] == "90.00"
 
 
+async def test_a_tariff_is_shown_in_the_words_in_which_it_was_put(fresh: Owners) -> None:
+    weekend = {"day_of_week": [6, 7], "start_time": "18:00", "end_time": "22:00"}
+    element = {"components": [{"dimension": "energy", "price": "21.00"}], "restrictions": weekend}
+    body = {"id": "WE", "currency": "INR", "elements": [element]}
+    shown = await fresh.done("PUT", "/tariffs/WE", body)
+    assert shown["elements"][0]["restrictions"]["day_of_week"] == [6, 7]
+    (kept,) = [each for each in await fresh.done("GET", "/tariffs") if each["id"] == "WE"]
+    assert kept == shown
+
+
 # -- lists
 
 
