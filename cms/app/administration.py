@@ -214,7 +214,7 @@ class Administration:
         if rule.tariff not in self._catalogue.tariffs:
             raise NotFound("tariff", rule.tariff)
         await self._commit(
-            [PutTariffRule(rule), *self._touch_sites(rule, before)],
+            [PutTariffRule(rule), *self._touch_for(rule, before)],
             self._entry(by, "tariff_rule", rule.id, before, rule),
         )
         self._catalogue.rules[rule.id] = rule
@@ -226,7 +226,7 @@ class Administration:
             raise NotFound("tariff rule", id)
         _not_of_file(id in self._catalogue.file_rules, by, f"tariff rule {id}")
         await self._commit(
-            [DropTariffRule(id), *self._touch_sites(before)],
+            [DropTariffRule(id), *self._touch_for(before)],
             self._entry(by, "tariff_rule", id, before, None),
         )
         del self._catalogue.rules[id]
@@ -387,11 +387,15 @@ class Administration:
         await self._commit([PutStationKey(key)], entry)
         self._catalogue.keys[key.station] = key
 
-    def _touch_sites(self, *rules: TariffRule | None) -> list[Touch]:
+    def _touch_for(self, *rules: TariffRule | None) -> list[Touch]:
+        """Tell partners again what a line of the price book decides: who sees a tariff, and where."""
+        tariffs = [rule.tariff for rule in rules if rule is not None]
+        known = [id for id in dict.fromkeys(tariffs) if id in self._catalogue.tariffs]
         places = [rule.location for rule in rules if rule is not None]
         everywhere = any(place is None for place in places)
         ids = self._catalogue.locations if everywhere else [id for id in places if id]
-        return [Touch("location", id) for id in dict.fromkeys(ids)]
+        sites = [Touch("location", id) for id in dict.fromkeys(ids)]
+        return [*(Touch("tariff", id) for id in known), *sites]
 
     def _entry(
         self, by: By, kind: str, key: str, before: object | None, after: object | None
