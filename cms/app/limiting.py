@@ -59,11 +59,13 @@ class _Watched:
 
     Attributes:
         due: when to give the stop, by our clock; None = not in sight.
+        again: not asked again before; None = never asked.
         failed: it was asked to stop and did not obey; a person knows.
     """
 
     readings: list[Reading] = field(default_factory=list)
     due: datetime | None = None
+    again: datetime | None = None
     failed: bool = False
 
 
@@ -115,7 +117,7 @@ class Limiting:
             cost=self._cost(session, watched.readings),
             latency=self._rules.latency,
         )
-        watched.due = None if stop is None else stop.ask_at
+        watched.due = None if stop is None else max(stop.ask_at, watched.again or stop.ask_at)
         if watched.due is not None and watched.due <= now + timedelta(seconds=1):
             self._woken.set()
 
@@ -144,7 +146,7 @@ class Limiting:
         if session is None or not session.running:
             del self._watched[id]
             return
-        watched.due = self._clock() + self._rules.ask_again
+        watched.due = watched.again = self._clock() + self._rules.ask_again
         answer = await self._stopper.stop_now(session, Asker(_ASKER, reason="limit reached"))
         obeyed = isinstance(answer, Answer) and answer.outcome is Outcome.ACCEPTED
         if not obeyed and not watched.failed:

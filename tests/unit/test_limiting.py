@@ -99,6 +99,18 @@ async def test_a_charger_that_does_not_obey_is_asked_again_and_shown_once(world:
     assert [each.type for each in world.store.items.values()] == [WorkType.STOP_FAILED]
 
 
+async def test_a_sample_after_the_stop_was_given_does_not_give_it_again(world: Limited) -> None:
+    visit, transaction = await _begin(world, Limit(energy_wh=100))
+    await _charge(world, visit, transaction, 600)
+    assert world.stops() == 1
+    for _ in range(5):
+        world.later(seconds=1)
+        await world.samples(visit, transaction, 99)
+        await world.limiting.give_due()
+
+    assert world.stops() == 1
+
+
 async def test_a_session_that_has_stopped_is_left_alone(world: Limited) -> None:
     visit, transaction = await _begin(world, Limit(seconds=60))
     await world.stop(visit, transaction, 0)
