@@ -21,6 +21,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--public-url", help="how the CPO reaches this partner")
     parser.add_argument("--country", default="IN")
     parser.add_argument("--party", default="EMP")
+    parser.add_argument("--ocpi", default="2.2.1", choices=("2.1.1", "2.2.1", "2.3.0"))
     parser.add_argument("--ledger", type=Path, help="append the ledger to this file (JSON lines)")
     parser.add_argument("--register", metavar="URL", help="the CPO's versions URL")
     parser.add_argument("--token-a", help="the token that the CPO gave us for --register")
@@ -35,6 +36,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     emsp = Emsp(
         country_code=arguments.country,
         party_id=arguments.party,
+        version=arguments.ocpi,
         host=arguments.host,
         port=arguments.port,
         public_url=arguments.public_url,

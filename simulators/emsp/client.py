@@ -6,19 +6,18 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
-from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from simulators.emsp.connection import Connection, Party, mint_token
-from simulators.emsp.models import Credentials, VersionDetails, without_nulls
+from simulators.emsp.models import VersionDetails
+from simulators.emsp.speech import Speech, Wrong
 from simulators.emsp.wire import (
     BadJson,
     Json,
-    authorization,
     dumps,
     join,
     loads,
@@ -27,9 +26,6 @@ from simulators.emsp.wire import (
     stamp,
 )
 
-M = TypeVar("M", bound=BaseModel)
-
-VERSION = "2.2.1"
 NEEDED = [("locations", "SENDER"), ("tokens", "RECEIVER"), ("commands", "RECEIVER")]
 """Without these endpoints of the CPO the registration makes no sense (3003)."""
 
@@ -74,12 +70,16 @@ class Client:
     Args:
         connection: read for every call, so that a new token counts at once.
         us: the party that we are.
+        speech: the version of OCPI that we speak with it.
         timeout: seconds per request.
     """
 
-    def __init__(self, connection: Connection, us: Party, timeout: float = 30.0) -> None:
+    def __init__(
+        self, connection: Connection, us: Party, speech: Speech, timeout: float = 30.0
+    ) -> None:
         self._connection = connection
         self._us = us
+        self.speech = speech
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._http: aiohttp.ClientSession | None = None
         self.answers: list[tuple[str, str, Answer]] = []
@@ -98,17 +98,20 @@ class Client:
         *,
         token: str | None = None,
         functional: bool = True,
+        speech: Speech | None = None,
     ) -> Answer:
         """Send one request and read its envelope.
 
         Args:
+            speech: in place of the agreed one.
             token: credentials token; default: the one that the CPO gave us.
             functional: with OCPI-from/to headers; configuration modules have none.
 
         Raises:
             aiohttp.ClientError, TimeoutError: no answer.
         """
-        headers = self._headers(token or self._connection.outbound or "", functional)
+        speech = speech or self.speech
+        headers = self._headers(token or self._connection.outbound or "", functional, speech)
         payload = None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -126,38 +129,45 @@ class Client:
             self._http = aiohttp.ClientSession(timeout=self._timeout, connector=connector)
         return self._http
 
-    def _headers(self, token: str, functional: bool) -> dict[str, str]:
+    def _headers(self, token: str, functional: bool, speech: Speech) -> dict[str, str]:
         headers = {
-            "Authorization": authorization(token),
+            "Authorization": speech.authorization(token),
             "X-Request-ID": str(uuid.uuid4()),
             "X-Correlation-ID": str(uuid.uuid4()),
         }
-        if functional:
+        if functional and speech.routed:
             them = self._connection.parties[0] if self._connection.parties else None
             headers |= routing(sender=self._us, receiver=them)
         return headers
 
     # -- registration ------------------------------------------------------------------------
 
-    async def endpoints_of(self, versions_url: str, token: str) -> VersionDetails:
-        """Fetch the CPO's versions and the details of 2.2.1.
+    async def endpoints_of(
+        self, versions_url: str, token: str, speech: Speech | None = None
+    ) -> VersionDetails:
+        """Fetch the CPO's versions and the details of the one that we (shall) speak.
 
         Raises:
-            RegistrationFailed: 3001 not usable, 3002 no 2.2.1, 3003 endpoints missing.
+            RegistrationFailed: 3001 not usable, 3002 not this version, 3003 endpoints missing.
         """
-        versions = await self._configuration(versions_url, token)
-        urls = [v["url"] for v in versions if isinstance(v, dict) and v.get("version") == VERSION]
+        speech = speech or self.speech
+        wanted = speech.version
+        versions = await self._configuration(versions_url, token, speech)
+        urls = [v["url"] for v in versions if isinstance(v, dict) and v.get("version") == wanted]
         if not urls:
-            raise RegistrationFailed(3002, f"{versions_url} offers no {VERSION}")
-        details = _parse(VersionDetails, await self._configuration(urls[0], token))
+            raise RegistrationFailed(3002, f"{versions_url} offers no {wanted}")
+        try:
+            details = speech.details(await self._configuration(urls[0], token, speech))
+        except Wrong as error:
+            raise RegistrationFailed(3001, f"{error.field}: {error}") from error
         offered = {(e.identifier, e.role) for e in details.endpoints}
         if missing := [need for need in NEEDED if need not in offered]:
             raise RegistrationFailed(3003, f"endpoints missing: {missing}")
         return details
 
-    async def _configuration(self, url: str, token: str) -> Any:
+    async def _configuration(self, url: str, token: str, speech: Speech) -> Any:
         try:
-            answer = await self.request("GET", url, token=token, functional=False)
+            answer = await self.request("GET", url, token=token, functional=False, speech=speech)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise RegistrationFailed(3001, f"{url}: {type(error).__name__}") from error
         if not answer.ok or not answer.data:
@@ -174,10 +184,13 @@ class Client:
             RegistrationFailed: nothing is kept.
         """
         details = await self.endpoints_of(versions_url, token_a)
-        await self._exchange("POST", credentials_url(details), token_a, ours, details)
+        url = credentials_url(details)
+        await self._exchange("POST", url, token_a, ours, details, self.speech)
 
-    async def update(self, ours: Json) -> None:
+    async def update(self, ours: Json, speech: Speech | None = None) -> None:
         """Renew both tokens by PUT; the old ones stay in force if that fails.
+
+        *speech*: of a version to move to.
 
         Raises:
             RegistrationFailed: nothing changes.
@@ -185,22 +198,35 @@ class Client:
         url, token = self._connection.versions_url, self._connection.outbound
         if url is None or token is None:
             raise RegistrationFailed(2000, "not registered")
-        details = await self.endpoints_of(url, token)
-        await self._exchange("PUT", credentials_url(details), token, ours, details)
+        speech = speech or self.speech
+        details = await self.endpoints_of(url, token, speech)
+        await self._exchange("PUT", credentials_url(details), token, ours, details, speech)
 
     async def _exchange(
-        self, method: str, url: str, token: str, ours: Json, details: VersionDetails
+        self,
+        method: str,
+        url: str,
+        token: str,
+        ours: Json,
+        details: VersionDetails,
+        speech: Speech,
     ) -> None:
         inbound = mint_token()
         self._connection.inbound.add(inbound)
         self._connection.settled.clear()
         try:
-            body = {**ours, "token": inbound}
-            answer = await self.request(method, url, body, token=token, functional=False)
+            body = speech.credentials({**ours, "token": inbound})
+            answer = await self.request(
+                method, url, body, token=token, functional=False, speech=speech
+            )
             if not answer.ok:
                 raise RegistrationFailed(answer.code or 3001, f"{method} {url}: {answer.http}")
-            credentials = _parse(Credentials, without_nulls(answer.data))
+            try:
+                credentials = speech.read_credentials(answer.data)
+            except Wrong as error:
+                raise RegistrationFailed(3001, f"{error.field}: {error}") from error
             self._connection.learn(credentials, details)
+            self.speech = speech
             self._connection.accept(inbound)
         except BaseException:
             self._connection.inbound.discard(inbound)
@@ -294,13 +320,6 @@ def object_url(base: str, *segments: str, **query: str) -> str:
     if not query:
         return url
     return url + ("&" if "?" in url else "?") + urlencode(query)
-
-
-def _parse(model: type[M], data: Any) -> M:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise RegistrationFailed(3001, str(error)) from error
 
 
 def _read(response: aiohttp.ClientResponse, raw: bytes, asked: Mapping[str, str]) -> Answer:

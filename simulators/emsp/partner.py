@@ -8,20 +8,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from pydantic import ValidationError
-
-from simulators.emsp.client import VERSION, Answer, Client, object_url
+from simulators.emsp.client import Answer, Client, object_url
 from simulators.emsp.commands import Command
 from simulators.emsp.connection import Connection, Party, mint_token
 from simulators.emsp.faults import Faults
+from simulators.emsp.languages import SPEECHES
 from simulators.emsp.ledger import Ledger
-from simulators.emsp.models import CommandResponse, without_nulls
 from simulators.emsp.rating import CannotRate, Cost, rate
 from simulators.emsp.receivers import Receivers
 from simulators.emsp.server import Server, ledger_line
+from simulators.emsp.speech import Sent, Speech, Wrong
 from simulators.emsp.store import Arrival, Complaint, Store, Version, key_of
-from simulators.emsp.tokens import Tokens, token_url
-from simulators.emsp.wire import Json, join, stamp
+from simulators.emsp.tokens import Tokens
+from simulators.emsp.wire import Json, join, moment, stamp
 
 T = TypeVar("T")
 
@@ -43,6 +42,8 @@ class Emsp:
         ledger: also append the ledger to this file.
         public_url: how the CPO reaches us; default: the address that we listen on.
         modules: interfaces that we offer; a CPO must not push to the others.
+        version: of OCPI that we begin with.
+        versions: that we offer; default: this one only.
 
     Attributes:
         complaints: mistakes of the CPO; empty in a good run.
@@ -62,11 +63,14 @@ class Emsp:
         public_url: str | None = None,
         ledger: Path | None = None,
         modules: tuple[str, ...] = tuple(INTERFACES),
+        version: str = "2.2.1",
+        versions: tuple[str, ...] = (),
     ) -> None:
         self.us = Party(country_code, party_id)
         self.name = name
         self.connection = Connection()
-        self.client = Client(self.connection, self.us)
+        self.versions = versions or (version,)
+        self.client = Client(self.connection, self.us, SPEECHES[version])
         self.store = Store()
         self.faults = Faults(self.store.pulse.beat)
         self.ledger = Ledger(ledger)
@@ -133,18 +137,28 @@ class Emsp:
         return join(self.base_url, "ocpi", "versions")
 
     @property
+    def speech(self) -> Speech:
+        """How we speak with the CPO: the version that was agreed."""
+        return self.client.speech
+
+    @property
     def details_url(self) -> str:
-        """Our details of 2.2.1."""
-        return join(self.base_url, "ocpi", VERSION)
+        """Our details of the version that we speak."""
+        return self.address(self.speech.version)
+
+    def address(self, version: str) -> str:
+        """Our details of *version*."""
+        return join(self.base_url, "ocpi", version)
 
     def url(self, module: str) -> str:
         """The URL of one of our interfaces."""
         return join(self.details_url, module)
 
-    def endpoints(self) -> list[Json]:
-        """The endpoints in our version details."""
+    def endpoints(self, version: str | None = None) -> list[Json]:
+        """The endpoints in our version details, with roles."""
+        base = self.details_url if version is None else self.address(version)
         return [
-            {"identifier": module, "role": INTERFACES[module], "url": self.url(module)}
+            {"identifier": module, "role": INTERFACES[module], "url": join(base, module)}
             for module in self._modules
         ]
 
@@ -173,9 +187,9 @@ class Emsp:
         """
         await self.client.register(versions_url, token_a, self.credentials())
 
-    async def update_credentials(self) -> None:
-        """Renew the tokens by PUT."""
-        await self.client.update(self.credentials())
+    async def update_credentials(self, version: str | None = None) -> None:
+        """Renew the tokens by PUT, and move to *version* if one is given."""
+        await self.client.update(self.credentials(), SPEECHES[version] if version else None)
 
     async def unregister(self) -> Answer:
         """End the registration by DELETE."""
@@ -245,6 +259,35 @@ class Emsp:
             "cost_differences": self.cost_differences,
         }
 
+    # -- what versions leave out (``speech.Book``) -------------------------------------------
+
+    def party_of_cpo(self) -> tuple[str, str]:
+        """Country code and party id of the CPO."""
+        party = self.connection.parties[0]
+        return party.country_code, party.party_id
+
+    def token_of_contract(self, contract: str) -> Json | None:
+        """Our token with this contract id."""
+        held = self.tokens.held.values()
+        return next((each for each in held if each["contract_id"] == contract), None)
+
+    def reference_of_contract(self, contract: str) -> str | None:
+        """The authorization_reference of our newest START_SESSION for this contract."""
+        for command in reversed(self.commands.values()):
+            token = command.body.get("token")
+            if token is not None and token["contract_id"] == contract:
+                return command.reference
+        return None
+
+    def session_like(self, contract: str, start: str, evse_uid: str) -> str | None:
+        """The id of the session that a CDR without one must be for."""
+        wanted = (contract, moment(start), evse_uid)
+        for each in self.store.sessions.values():
+            begun = moment(each["start_date_time"])
+            if (each["cdr_token"]["contract_id"], begun, each["evse_uid"]) == wanted:
+                return str(each["id"])
+        return None
+
     # -- money -------------------------------------------------------------------------------
 
     def _billed(self, cdr: Json, stored: bool) -> None:
@@ -302,7 +345,8 @@ class Emsp:
         command = Command(identifier, name, whole)
         self.commands[identifier] = command
         endpoint = join(self.connection.endpoints["commands", "RECEIVER"], name)
-        answer = await self.client.request("POST", endpoint, whole)
+        body = self.speech.order(name, whole)
+        answer = await self.client.request("POST", endpoint, body)
         self._take_answer(command, answer)
         return command
 
@@ -312,9 +356,9 @@ class Emsp:
             self.complain(f"{command.name} answer", "envelope", answer.problem)
         if answer.data is not None:
             try:
-                response = CommandResponse.model_validate(without_nulls(answer.data))
+                response = self.speech.response(answer.data)
                 command.answer, command.timeout = response.result, response.timeout
-            except ValidationError as error:
+            except Wrong as error:
                 self.complain(f"{command.name} answer", "data", str(error))
         if command.answer != "ACCEPTED" or command.results:
             self._write(command)
@@ -378,23 +422,32 @@ class Emsp:
     async def push_token(self, token: Json) -> Answer:
         """PUT one of our tokens to the CPO."""
         base = self.connection.endpoints["tokens", "RECEIVER"]
-        return await self.client.request("PUT", token_url(base, token), token)
+        url = self._token_url(base, token)
+        return await self.client.request("PUT", url, self.speech.token(token))
 
     async def patch_token(self, token: Json, **changes: Any) -> Answer:
         """Change one of our tokens here and PATCH it at the CPO."""
         base = self.connection.endpoints["tokens", "RECEIVER"]
         body = self.tokens.change(token["uid"], type=token["type"], **changes)
-        return await self.client.request("PATCH", token_url(base, token), body)
+        url = self._token_url(base, token)
+        return await self.client.request("PATCH", url, self.speech.token(body))
+
+    def _token_url(self, base: str, token: Json) -> str:
+        ids = (token["country_code"], token["party_id"], token["uid"])
+        return object_url(base, *ids, **self.speech.token_query(token["type"]))
 
     async def pull(self, module: str, **filters: Any) -> list[Json]:
-        """All of the CPO's locations, sessions, cdrs or tariffs, page by page."""
+        """All of the CPO's locations, sessions, cdrs or tariffs, page by page, as they came."""
         return await self.client.pull(module, **filters)
 
     async def refresh(self, module: str = "locations") -> int:
         """Pull locations or tariffs into our copies; returns how many came."""
         held = {"locations": self.store.locations, "tariffs": self.store.tariffs}[module]
         found = await self.pull(module)
-        for item in found:
+        for each in found:
+            item = self.speech.lift(
+                Sent("PUT", module, (*self.party_of_cpo(), each["id"]), each), self
+            )
             held[key_of(item["country_code"], item["party_id"], item["id"])] = item
         self.store.pulse.beat()
         return len(found)

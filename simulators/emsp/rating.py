@@ -23,6 +23,9 @@ KILO = 1000
 SAME_SECONDS = Fraction(5, 1000)
 """Times on the wire end at milliseconds: moments closer than this are one moment."""
 
+TAXED = "tax is included"
+"""Beside the members of a component: what its tariff says."""
+
 UNTIMED = ("RESERVE", "DARK")
 DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3}
 COARSEST_HOURS = Fraction(1, 2000)
@@ -101,10 +104,12 @@ class Charge:
     component: Json
 
     def amounts(self) -> tuple[Fraction, Fraction]:
-        """Cost excl. and incl. VAT, exact. A component without vat has none."""
+        """Cost excl. and incl. VAT, exact. A component without vat has none. Where the tariff
+        says that tax is included (2.3.0), the price is what the driver pays."""
         unit = {"ENERGY": KILO, "FLAT": 1}.get(self.dimension, HOUR)
-        excl = self.quantity / unit * exact(self.component["price"])
-        return excl, excl * (1 + exact(self.component.get("vat") or 0) / 100)
+        cost = self.quantity / unit * exact(self.component["price"])
+        factor = 1 + exact(self.component.get("vat") or 0) / 100
+        return (cost / factor, cost) if self.component[TAXED] else (cost, cost * factor)
 
 
 def rate(cdr: Json, tariffs: Sequence[Json], time_zone: str) -> Cost:
@@ -269,7 +274,8 @@ def _component(
             continue
         for component in element["price_components"]:
             if component["type"] == dimension:
-                return dict(component)
+                included = (piece.tariff or {}).get("tax_included") == "YES"
+                return {**component, TAXED: included}
     return None
 
 

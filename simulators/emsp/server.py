@@ -1,6 +1,6 @@
 """The partner's HTTP side: authenticates, misbehaves if told to, routes, answers, records.
 
-Paths: ``/ocpi/versions``, ``/ocpi/2.2.1``, ``/ocpi/2.2.1/<module>/...`` and, for whoever steers
+Paths: ``/ocpi/versions``, ``/ocpi/<version>``, ``/ocpi/<version>/<module>/...`` and, for whoever steers
 a simulator in another process, ``/_control/faults`` and ``/_control/report``.
 """
 
@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from aiohttp import web
-from pydantic import ValidationError
 
-from simulators.emsp.client import VERSION, RegistrationFailed, routing
+from simulators.emsp.client import RegistrationFailed, routing
 from simulators.emsp.connection import Access, Party, mint_token
 from simulators.emsp.faults import Fault, Kind, Stage
-from simulators.emsp.models import CommandResult, Credentials, without_nulls
+from simulators.emsp.languages import SPEECHES
 from simulators.emsp.receivers import Push
+from simulators.emsp.speech import Sent, Speech, Wrong
 from simulators.emsp.store import Arrival
-from simulators.emsp.wire import BadJson, Json, Reply, dumps, join, loads, now, stamp, token_of
+from simulators.emsp.wire import BadJson, Json, Reply, dumps, join, loads, now, stamp
 
 if TYPE_CHECKING:
     from simulators.emsp.partner import Emsp
 
-CONFIGURATION = ("versions", VERSION, "credentials")
+CONFIGURATION = ("versions", *SPEECHES, "credentials")
 RECEIVERS = ("locations", "sessions", "cdrs", "tariffs")
 MAX_BODY = 16 * 1024 * 1024
 EXCHANGE_SECONDS = 30
@@ -39,12 +39,13 @@ class Call:
     request: web.Request
     arrival: Arrival
     segments: tuple[str, ...]
+    speech: Speech
     raw: bytes = b""
     access: Access = Access.NOTHING
 
     @property
     def module(self) -> str:
-        """OCPI module identifier; "versions" and "2.2.1" count as modules here."""
+        """OCPI module identifier; "versions" and the versions themselves count as modules here."""
         return self.arrival.module
 
 
@@ -73,7 +74,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._handlers: dict[str, Handler] = {
             "versions": self._versions,
-            VERSION: self._details,
+            **dict.fromkeys(emsp.versions, self._details),
             "credentials": self._credentials,
             "tokens": self._tokens,
             "commands": self._commands,
@@ -111,7 +112,8 @@ class Server:
 
     def _arrived(self, request: web.Request) -> Call:
         path = request.match_info["tail"].strip("/").split("/")
-        if path[0] == VERSION and len(path) > 1:
+        speech = SPEECHES.get(path[0], self._emsp.speech)
+        if path[0] in self._emsp.versions and len(path) > 1:
             path = path[1:]
         arrival = Arrival(
             request.method,
@@ -122,7 +124,7 @@ class Server:
             time.monotonic(),
             dict(request.headers),
         )
-        return Call(request, arrival, tuple(path[1:]))
+        return Call(request, arrival, tuple(path[1:]), speech)
 
     async def _answer(self, call: Call) -> web.StreamResponse:
         call.raw = await call.request.read()
@@ -142,14 +144,14 @@ class Server:
         """Refuse what is wrong with the request whatever its module; note what is only odd."""
         emsp = self._emsp
         where = f"{call.arrival.method} {call.arrival.path}"
-        token = token_of(call.request.headers.get("Authorization"))
-        call.access = emsp.connection.access(token)
+        call.access = emsp.connection.access(self._token(call))
         if call.module not in self._handlers:
             return Reply(2000, message="no such module", http=404)
         if not _opens(call.access, call.module):
-            emsp.complain(where, "Authorization", "no valid token, or not in base64")
+            if call.module not in CONFIGURATION or self._access_anyhow(call) is Access.NOTHING:
+                emsp.complain(where, "Authorization", "no valid token, or not in this form")
             return Reply(2000, message="unauthorised", http=401)
-        for name, reason in _header_mistakes(call, emsp.us):
+        for name, reason in _header_mistakes(call, emsp.us) if call.speech.routed else ():
             emsp.complain(where, name, reason)
         if broken:
             emsp.complain(where, "body", broken)
@@ -159,6 +161,16 @@ class Server:
             emsp.complain(where, "body", "missing")
             return Reply(2001, message="body missing", http=400)
         return None
+
+    def _token(self, call: Call) -> str | None:
+        return call.speech.token_of(call.request.headers.get("Authorization"))
+
+    def _access_anyhow(self, call: Call) -> Access:
+        """What the token opens in the form of any version: a CPO that does not know ours yet may
+        have to try."""
+        header = call.request.headers.get("Authorization")
+        found = [self._emsp.connection.access(each.token_of(header)) for each in SPEECHES.values()]
+        return next((each for each in found if each is not Access.NOTHING), Access.NOTHING)
 
     async def _write(self, call: Call, reply: Reply) -> web.StreamResponse:
         headers = self._response_headers(call, reply)
@@ -195,7 +207,7 @@ class Server:
         for name in ("X-Request-ID", "X-Correlation-ID"):
             if value := call.request.headers.get(name):
                 headers[name] = value
-        if call.module not in CONFIGURATION:
+        if call.module not in CONFIGURATION and call.speech.routed:
             headers |= routing(sender=self._emsp.us, receiver=_sender(call.request))
         return headers
 
@@ -274,45 +286,53 @@ class Server:
     # -- configuration modules ---------------------------------------------------------------
 
     async def _versions(self, call: Call) -> Reply:
-        return Reply(data=[{"version": VERSION, "url": self._emsp.details_url}])
+        return Reply(
+            data=[
+                {"version": version, "url": self._emsp.address(version)}
+                for version in self._emsp.versions
+            ]
+        )
 
     async def _details(self, call: Call) -> Reply:
-        return Reply(data={"version": VERSION, "endpoints": self._emsp.endpoints()})
+        version = call.module
+        endpoints = SPEECHES[version].endpoints(self._emsp.endpoints(version))
+        return Reply(data={"version": version, "endpoints": endpoints})
 
     async def _credentials(self, call: Call) -> Reply:
         emsp, connection = self._emsp, self._emsp.connection
         match call.arrival.method:
             case "GET":
-                token = token_of(call.request.headers.get("Authorization"))
-                return Reply(data={**emsp.credentials(), "token": token})
+                shown = {**emsp.credentials(), "token": self._token(call)}
+                return Reply(data=call.speech.credentials(shown))
             case "POST" if call.access is Access.REGISTRATION and not connection.registered:
-                return await self._exchange(call.arrival.body)
+                return await self._exchange(call)
             case "PUT" if call.access is Access.EVERYTHING and connection.registered:
-                return await self._exchange(call.arrival.body)
+                return await self._exchange(call)
             case "DELETE" if call.access is Access.EVERYTHING and connection.registered:
                 connection.forget()
                 return Reply()
         return Reply(2000, message="not in this state of registration", http=405)
 
-    async def _exchange(self, body: Any) -> Reply:
-        """Take the CPO's credentials, look at its endpoints, answer with ours."""
+    async def _exchange(self, call: Call) -> Reply:
+        """Take the CPO's credentials, look at its endpoints, answer with ours; from now on we
+        speak the version of the address."""
         emsp, connection = self._emsp, self._emsp.connection
         try:
-            theirs = Credentials.model_validate(without_nulls(body))
-        except ValidationError as error:
-            name = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
-            emsp.complain("credentials", name, str(error))
-            return Reply(2001, message=name)
+            theirs = call.speech.read_credentials(call.arrival.body)
+        except Wrong as error:
+            emsp.complain("credentials", error.field, str(error))
+            return Reply(2001, message=error.field)
         try:
-            details = await emsp.client.endpoints_of(theirs.url, theirs.token)
+            details = await emsp.client.endpoints_of(theirs.url, theirs.token, call.speech)
         except RegistrationFailed as failed:
             emsp.complain("credentials", "url", str(failed))
             return Reply(failed.code, message=str(failed))
         connection.learn(theirs, details)
+        emsp.client.speech = call.speech
         minted = mint_token()
         connection.accept(minted)
         connection.token_a = None
-        return Reply(data={**emsp.credentials(), "token": minted})
+        return Reply(data=call.speech.credentials({**emsp.credentials(), "token": minted}))
 
     # -- functional modules ------------------------------------------------------------------
 
@@ -321,18 +341,31 @@ class Server:
             struck = self._emsp.faults.strike(Stage.REPEATED, "cdrs", "POST")
             return struck[0] if struck else None
 
-        push = Push(call.arrival.method, call.module, call.segments, call.arrival.body, repeated)
+        sent = Sent(call.arrival.method, call.module, call.segments, call.arrival.body)
+        try:
+            body = call.speech.lift(sent, self._emsp)
+        except Wrong as error:
+            where = f"{call.arrival.method} {call.arrival.path}"
+            self._emsp.complain(where, error.field, f"{error} (OCPI {call.speech.version})")
+            return Reply(2001, message=f"{error.field}: {error}")
+        push = Push(call.arrival.method, call.module, call.segments, body, repeated)
         return self._emsp.receivers.serve(push)
 
     async def _tokens(self, call: Call) -> Reply:
         tokens, query = self._emsp.tokens, call.request.query
         match (call.arrival.method, *call.segments):
             case ("GET",):
-                return tokens.page(query, self._emsp.url("tokens"))
+                page = tokens.page(query, self._emsp.url("tokens"))
+                if page.data is not None:
+                    page.data[:] = [call.speech.token(each) for each in page.data]
+                return page
             case ("POST", uid, "authorize"):
                 kind = query.get("type", "RFID")
                 await asyncio.sleep(tokens.script(uid, kind).seconds)
-                return tokens.authorise(uid, kind, call.arrival.body)
+                reply = tokens.authorise(uid, kind, call.arrival.body)
+                if reply.data is None:
+                    return reply
+                return Reply(reply.code, call.speech.authorisation(reply.data))
             case _:
                 return Reply(2000, message="no such method", http=405)
 
@@ -343,11 +376,10 @@ class Server:
             self._emsp.complain(where, "path", "no command of ours")
             return Reply(2000, message="unknown command", http=404)
         try:
-            result = CommandResult.model_validate(without_nulls(call.arrival.body))
-        except ValidationError as error:
-            name = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
-            self._emsp.complain(where, name, "no CommandResult of 2.2.1")
-            return Reply(2001, message=name)
+            result = call.speech.result(call.arrival.body)
+        except Wrong as error:
+            self._emsp.complain(where, error.field, f"no result of {call.speech.version}")
+            return Reply(2001, message=error.field)
         self._emsp.take_result(command, result.result, where)
         return Reply()
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from simulators.emsp.connection import Party
 from simulators.emsp.models import LocationReferences
-from simulators.emsp.wire import Json, Reply, join, lenient_moment, moment, now, stamp
+from simulators.emsp.wire import Json, Reply, lenient_moment, moment, now, stamp
 
 ALLOWED = ("ALLOWED", "BLOCKED", "EXPIRED", "NO_CREDIT", "NOT_ALLOWED")
 MAX_PAGE = 50
@@ -154,9 +154,3 @@ def _info(script: Script, token: Json, reference: str, body: Any) -> Json:
     if script.info:
         info["info"] = {"language": "en", "text": script.info}
     return info
-
-
-def token_url(base: str, token: Json) -> str:
-    """Where the CPO takes *token*: its type in the query unless RFID."""
-    url = join(base, token["country_code"], token["party_id"], token["uid"])
-    return url if token["type"] == "RFID" else f"{url}?type={token['type']}"
