@@ -280,7 +280,7 @@ class Parts:
             administration=self.administration,
             remote=self.remote,
             sums=self.store,
-            casefile=CaseFile(self.store, self.catalogue),
+            casefile=CaseFile(self.store, self.catalogue, SECRETS.scrub),
             work=self.work,
             partners=Partners(self.roaming, self.catalogue, ocpi_of(self.config)),
             log=StationEyes(self.gateway),

@@ -6,9 +6,10 @@ card number, or a charger and a moment (``CHARGER@2026-11-20T14:05``, site time)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cms.app.catalogue import Catalogue
@@ -59,9 +60,19 @@ class Story:
 
 
 class CaseFile:
-    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+    """Tells stories.
+
+    Args:
+        hide: blacks out secrets in text, in dicts and lists of it: a charger may say its password in
+            any frame, and the frame is kept as it was.
+    """
+
+    def __init__(
+        self, store: Store, catalogue: Catalogue, hide: Callable[[Any], Any] = lambda said: said
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
+        self._hide = hide
 
     async def stories(
         self, handle: str, sites: frozenset[LocationId] | None = None
@@ -95,7 +106,11 @@ class CaseFile:
             *await self._work(session),
             *await self._audit(session),
         ]
-        return Story(session, self._zone(session), sorted(steps, key=lambda step: step.at))
+        shown = [
+            replace(step, title=self._hide(step.title), detail=self._hide(step.detail))
+            for step in steps
+        ]
+        return Story(session, self._zone(session), sorted(shown, key=lambda step: step.at))
 
     # -- finding
 
