@@ -50,7 +50,7 @@ class Network:
     prefix: str = "FLEET-"
     own_cards: bool = True
     per_site: int = 100
-    more: dict[str, dict[str, Any]] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
     ocpp_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
 
@@ -85,7 +85,7 @@ class Network:
 
     def config(self) -> dict[str, Any]:
         """The config as the file says it."""
-        sections: dict[str, dict[str, Any]] = {
+        sections: dict[str, Any] = {
             "ocpp": {
                 "host": "127.0.0.1",
                 "port": self.ocpp_port,
@@ -103,8 +103,8 @@ class Network:
             "ocpi": {"allow_private_addresses": True},
         }
         for section, keys in self.more.items():
-            if isinstance(keys, dict):
-                sections[section] = {**sections.get(section, {}), **keys}
+            known = sections.get(section, {})
+            sections[section] = {**known, **keys} if isinstance(keys, dict) else keys
         return sections | self.topology()
 
     def topology(self) -> dict[str, list[dict[str, Any]]]:

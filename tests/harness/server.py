@@ -214,6 +214,9 @@ class Api:
     async def post(self, path: str, body: Any = None) -> Any:
         return await self._ask("POST", path, json=body if body is not None else {})
 
+    async def put(self, path: str, body: Any) -> Any:
+        return await self._ask("PUT", path, json=body)
+
     async def _ask(self, method: str, path: str, **more: Any) -> Any:
         async with self.http.request(method, f"{self.base}/api/v1{path}", **more) as answer:
             body = await answer.json(content_type=None)

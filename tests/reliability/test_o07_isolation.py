@@ -1,0 +1,186 @@
+"""O07: what belongs to one partner is never shown to, pushed to or changed by another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulators.emsp import Answer, Emsp
+from tests.harness.charger import Json, plugged, stamp, start16, stop16
+from tests.harness.network import CARD, Network
+from tests.harness.partners import registered
+from tests.harness.server import serving
+from tests.harness.standing import living
+from tests.reliability.conftest import Judge
+
+pytestmark = [
+    pytest.mark.reliability,
+    pytest.mark.xdist_group("reliability"),
+    pytest.mark.timeout(180),
+]
+
+CARDS = {"EMP": range(3), "OTH": range(3, 6)}
+
+
+@dataclass(slots=True)
+class Owner:
+    """A partner and everything that is its own.
+
+    Attributes:
+        marks: texts that may be read by nobody else.
+    """
+
+    emsp: Emsp
+    cards: range
+    running: str = ""
+    sessions: list[str] = field(default_factory=list)
+    cdrs: list[str] = field(default_factory=list)
+
+    @property
+    def party(self) -> str:
+        return f"{self.emsp.us.country_code}*{self.emsp.us.party_id}"
+
+    @property
+    def marks(self) -> list[str]:
+        cards = [CARD.format(number=number) for number in self.cards]
+        return [*cards, *self.sessions, *self.cdrs]
+
+    def learn(self, ledger: list[Json]) -> None:
+        mine = [line for line in ledger if line.get("partner") == self.party]
+        self.sessions = [line["id"] for line in mine if line["kind"] == "session"]
+        self.cdrs = [line["id"] for line in mine if line["kind"] == "cdr"]
+        self.running = next(
+            line["id"] for line in mine if line["kind"] == "session" and line["ended_at"] is None
+        )
+
+
+Cell = tuple[str, str, Any]
+"""Method, URL, body."""
+
+
+def cells(asker: Owner, owner: Owner) -> Iterator[Cell]:
+    """Every request that *asker* can make about what is *owner*'s, reading and writing."""
+    ends = asker.emsp.connection.endpoints
+    lists = [("sessions", "SENDER"), ("cdrs", "SENDER"), ("locations", "SENDER")]
+    lists.append(("tariffs", "SENDER"))
+    for key in lists:
+        yield "GET", f"{ends[key]}?limit=50", None
+        yield "GET", f"{ends[key]}?date_from=2020-01-01T00:00:00Z&offset=0&limit=1", None
+    for session in owner.sessions:
+        yield "GET", f"{ends['sessions', 'SENDER']}/{session}", None
+        yield "PUT", f"{ends['sessions', 'SENDER']}/{session}/charging_preferences", _preferences()
+    for cdr in owner.cdrs:
+        yield "GET", f"{ends['cdrs', 'SENDER']}/{cdr}", None
+    yield from _token_cells(ends["tokens", "RECEIVER"], owner)
+    yield from _command_cells(ends["commands", "RECEIVER"], asker, owner)
+
+
+def _preferences() -> Json:
+    return {"profile_type": "FAST"}
+
+
+def _token_cells(base: str, owner: Owner) -> Iterator[Cell]:
+    us = owner.emsp.us
+    for number in owner.cards:
+        uid = CARD.format(number=number)
+        url = f"{base}/{us.country_code}/{us.party_id}/{uid}?type=RFID"
+        token = owner.emsp.tokens.held[uid, "RFID"]
+        yield "GET", url, None
+        yield "PUT", url, {**token, "valid": False}
+        yield "PATCH", url, {"valid": False, "last_updated": stamp()}
+
+
+def _command_cells(base: str, asker: Owner, owner: Owner) -> Iterator[Cell]:
+    reply = f"{asker.emsp.url('commands')}/X/1"
+    yield "POST", f"{base}/STOP_SESSION", {"response_url": reply, "session_id": owner.running}
+    token = owner.emsp.tokens.held[CARD.format(number=owner.cards[2]), "RFID"]
+    start = {"response_url": reply, "token": token, "location_id": "SITE-0"}
+    evse = f"FLEET-{owner.cards[2]:05d}-1"
+    yield "POST", f"{base}/START_SESSION", {**start, "evse_uid": evse}
+
+
+async def asked(asker: Owner, cell: Cell, token: str | None = None) -> Answer:
+    method, url, body = cell
+    return await asker.emsp.client.request(method, url, body, token=token)
+
+
+def allowed(asker: Owner, owner: Owner, cell: Cell, answer: Answer) -> bool:
+    """Whether *answer* gives *asker* nothing of *owner*'s, and did nothing for it."""
+    method, url, _ = cell
+    said = str(answer.data) + str(dict(answer.headers))
+    if any(mark in said for mark in owner.marks):
+        return False
+    return (
+        not answer.ok
+        or (method == "GET" and "?" in url and "tokens" not in url)
+        or ("commands" in url and (answer.data or {}).get("result") != "ACCEPTED")
+    )
+
+
+async def charged(network: Network, number: int, *, stops: bool) -> None:
+    tag = CARD.format(number=number)
+    async with plugged(network, number) as charger:
+        answer = await charger.call("StartTransaction", start16(tag, 1_000, stamp(minutes=5)))
+        if stops:
+            await charger.call("StopTransaction", stop16(answer["transactionId"], 1_500, stamp()))
+
+
+async def test_o07_no_partner_sees_or_changes_what_is_anothers(
+    tmp_path: Path, scenario: Judge
+) -> None:
+    network = Network(tmp_path, chargers=6, own_cards=False)
+    with scenario("O07", mutant="push-to-all-partners") as this:
+        leaks = strangers = pushed = changed = 0
+        async with serving(network) as server:
+            async with (
+                registered(server, "EMP", cards=CARDS["EMP"]) as one,
+                registered(server, "OTH", cards=CARDS["OTH"]) as two,
+            ):
+                owners = [Owner(one, CARDS["EMP"]), Owner(two, CARDS["OTH"])]
+                for owner in owners:
+                    await charged(network, owner.cards[0], stops=True)
+                    await charged(network, owner.cards[1], stops=False)
+                for owner in owners:
+                    await owner.emsp.wait_for(lambda e=owner.emsp: e.store.cdrs, 20)
+                    await owner.emsp.wait_for(lambda e=owner.emsp: len(e.store.sessions) > 1, 20)
+                    owner.learn(await server.ledger())
+                before = _facts(await server.ledger())
+                for asker, owner in (owners, owners[::-1]):
+                    for cell in cells(asker, owner):
+                        answer = await asked(asker, cell)
+                        this.n += 1
+                        if not allowed(asker, owner, cell, answer):
+                            leaks += 1
+                            this.wrong(asker.party, cell, answer)
+                        stranger = await asked(asker, cell, token="nobody-knows-this-token")
+                        this.n += 1
+                        strangers += stranger.http != 401
+                for asker, owner in (owners, owners[::-1]):
+                    told = _pushed_to(asker.emsp)
+                    found = [mark for mark in owner.marks if mark in told]
+                    pushed += len(found)
+                    this.wrong(*found)
+                changed += before != _facts(await server.ledger())
+                for owner in owners:  # their tokens still open chargers
+                    async with plugged(network, owner.cards[2]) as charger:
+                        tag = CARD.format(number=owner.cards[2])
+                        answer16 = await charger.call("Authorize", {"idTag": tag})
+                        changed += answer16["idTagInfo"]["status"] != "Accepted"
+            this.figure("leaks", leaks)
+            this.figure("pushed_to_others", pushed)
+            this.figure("strangers_not_401", strangers)
+            this.figure("changed_by_others", changed)
+            await living(this, server)
+
+
+def _facts(ledger: list[Json]) -> list[Json]:
+    return [line for line in ledger if line["kind"] in ("session", "cdr")]
+
+
+def _pushed_to(emsp: Emsp) -> str:
+    """Everything that ever reached this partner, as text."""
+    return "\n".join(f"{a.path} {a.body} {a.headers}" for a in emsp.arrivals)
