@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from contextlib import suppress
 from pathlib import Path
@@ -74,10 +75,17 @@ async def _talk_secrets(charger: Charger, secret: str) -> None:
 
 
 async def charged(network: Network, number: int) -> None:
-    async with plugged(network, number) as charger:
-        tag = CARD.format(number=number)
-        answer = await charger.call("StartTransaction", start16(tag, 1_000, stamp(minutes=5)))
-        await charger.call("StopTransaction", stop16(answer["transactionId"], 1_500, stamp()))
+    """One whole session, begun again where a failpoint took the store away."""
+    begin = start16(CARD.format(number=number), 1_000, stamp(minutes=5))
+    for _ in range(50):
+        with suppress(ConnectionClosed, ConnectionError, InvalidStatus, OSError):
+            async with plugged(network, number) as charger:
+                answer = await charger.call("StartTransaction", begin)
+                stop = stop16(answer["transactionId"], 1_500, stamp())
+                await charger.call("StopTransaction", stop)
+                return
+        await asyncio.sleep(0.2)
+    raise AssertionError("the server did not come back")
 
 
 async def partner_troubles(server: Server, emsp: Emsp) -> set[str]:
