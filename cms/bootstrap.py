@@ -8,12 +8,13 @@ import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from aiohttp import web
@@ -427,9 +428,19 @@ def definitions_of(config: Config) -> Definitions:
         rules=_each("tariff_rules", config.tariff_rules, lambda each: each.value()),
         tokens=_each("tokens", config.tokens, lambda each: each.value()),
     )
-    SECRETS.add(*(each.password for each in config.chargers))
+    _hide_secrets(config)
     defined.check()
     return defined
+
+
+def _hide_secrets(config: Config) -> None:
+    """Register every secret of the file, so that none can leave in a log line."""
+    SECRETS.add(*(each.password for each in config.chargers))
+    SECRETS.add(*(each.password for each in config.enrolment))
+    SECRETS.add(*(each.secret for each in config.enrolment))
+    with suppress(ValueError):
+        password = urlsplit(config.database.url).password
+        SECRETS.add(password, None if password is None else unquote(password))
 
 
 def topology_of(config: Config) -> Definitions:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from cms.bootstrap import topology_of
 from cms.config import Config, ConfigError, blaming, load
+from cms.observability import SECRETS
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
@@ -155,6 +156,18 @@ def test_the_environment_names_another_database(
 ) -> None:
     monkeypatch.setenv("CMS_DATABASE", "sqlite:///other.db")
     assert load(written(tmp_path, "[log]\nlevel = 'info'")).database.url == "sqlite:///other.db"
+
+
+def test_every_secret_of_the_file_is_blacked_out_in_logs(tmp_path: Path) -> None:
+    lane = "[[enrolment]]\nlocation = 'S'\nuntil = 2026-12-01T00:00:00Z\n"
+    lane += "secret = 'a-path-secret-16+'\npassword = 'newcomers-share-it'\n"
+    database = "[database]\nurl = 'postgresql://me:hunter2%2Bhunter2@db/cms'\n"
+    topology_of(load(written(tmp_path, database + SITE + CHARGER + lane)))
+    for secret in (
+        "0123456789abcdef", "a-path-secret-16+", "newcomers-share-it", "hunter2%2Bhunter2",
+        "hunter2+hunter2",
+    ):  # fmt: skip
+        assert SECRETS.redact(f"x {secret} y") == "x [secret] y"
 
 
 def test_without_a_file_everything_has_a_default(
