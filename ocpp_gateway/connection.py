@@ -421,7 +421,8 @@ class StationConnection(Talk):
         soon = self._serve(received)
         if soon is not None:
             self._inbox = deque()
-            self._worker = self._hub.task(self._work(received, soon))
+            self._worker = self._hub.loop.create_task(self._work(received, soon))
+            self._hub.tasks.add(self._worker)
 
     def _serve(self, received: Received) -> Awaitable[bytes | None] | None:
         """Answer at once, or return what has to be awaited first."""
@@ -451,6 +452,8 @@ class StationConnection(Talk):
             log.exception("call.failed", action=received.action, station=self.visit.station)
             self.close(INTERNAL, "internal error")
         finally:
+            if self._worker is not None:
+                self._hub.tasks.discard(self._worker)
             self._worker = self._inbox = None
             self._resume()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -246,10 +247,15 @@ def duplicate_ids(payload: bytes | Raw, names: tuple[bytes, ...]) -> tuple[str, 
     depend on that in silence.
     """
     raw = bytes(payload)
-    suspects = [name for name in names if raw.count(b'"' + name + b'"') > 1]
-    if not suspects:
-        return ()
-    return tuple(name.decode() for name in suspects if _repeats(raw, name.decode()))
+    for quoted in _quoted(names):
+        if raw.count(quoted) > 1:
+            return tuple(name for each in names if _repeats(raw, name := each.decode()))
+    return ()
+
+
+@cache
+def _quoted(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(b'"' + name + b'"' for name in names)
 
 
 def _repeats(raw: bytes, name: str) -> bool:

@@ -29,6 +29,7 @@ from cms.app.rows import (
 )
 from cms.app.terms import RemoteStarts, Terms, Tokens, start_flags
 from cms.app.writes import (
+    NO_ACK,
     Ack,
     CommandRecord,
     Committed,
@@ -197,8 +198,9 @@ class Charging:
         """Take in samples. Those of an idle EVSE belong to no transaction and are not kept."""
         if event.evse is None and evse > 0:
             event = replace(event, evse=evse)
-        async with self._lanes(frame.visit.station):
-            if transaction is None and self._fit(frame.visit.station, event) is None:
+        station = frame.visit.station
+        async with self._lanes(station):
+            if transaction is None and self._fit(station, event) is None:
                 return
             await self._safely(frame, transaction, event, None)
 
@@ -518,7 +520,7 @@ class Charging:
         event: TransactionEvent,
         decision: Decision | None,
     ) -> Ack:
-        ack = Ack(verdict=None if decision is None else decision.verdict)
+        ack = NO_ACK if decision is None else Ack(verdict=decision.verdict)
         if not session.running:
             return await self._note_late(frame, session, event, ack)
         if decision is not None and session.token is None and not session.id_token:
@@ -794,13 +796,14 @@ class Charging:
         self._live.put_session(session)
         for state in states:
             self._live.put(state)
-        if session.running:
+        running = session.running
+        if running:
             state = self._live.evse(session.ref)
             if state.session == session.id:
                 self._live.put(evolve_evse(state, meter=progress.meter(session)))
         if done.touched:
             self._live.publish(done.touched)
-        (self.on_progress if session.running else self.on_stopped)(session)
+        (self.on_progress if running else self.on_stopped)(session)
 
     def _takes_evse(self, session: Session, state: EvseState, frame: Frame) -> bool:
         """Whether a start shows on its EVSE: an old one does not move the picture back."""

@@ -8,6 +8,7 @@ second copy of "current status" exists to disagree with it.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,6 +17,9 @@ from cms.app.writes import Touched
 from cms.domain.ids import EvseRef, SessionId, StationId
 from cms.domain.session import Session
 from cms.domain.status import EvseState, evolve_evse
+
+_UPDATED = frozenset({"location", "evse", "tariff"})
+"""Kinds whose last change partners see in the thing itself."""
 
 
 class Subscription:
@@ -26,18 +30,24 @@ class Subscription:
     """
 
     def __init__(self, size: int) -> None:
-        self._queue: asyncio.Queue[Touched] = asyncio.Queue(size)
+        self._size = size
+        self._unread: deque[Touched] = deque()
+        self._arrived = asyncio.Event()
         self.missed = False
 
     def offer(self, touched: Touched) -> None:
-        try:
-            self._queue.put_nowait(touched)
-        except asyncio.QueueFull:
+        if len(self._unread) >= self._size:
             self.missed = True
+            return
+        self._unread.append(touched)
+        self._arrived.set()
 
     async def __aiter__(self) -> AsyncIterator[Touched]:
         while True:
-            yield await self._queue.get()
+            while self._unread:
+                yield self._unread.popleft()
+            self._arrived.clear()
+            await self._arrived.wait()
 
 
 class LiveState:
@@ -78,7 +88,11 @@ class LiveState:
 
     def put(self, state: EvseState) -> None:
         """Publish *state*. Call it after the commit, so that no reader sees what may be lost."""
-        self._stations.setdefault(state.ref.station, {})[state.ref.evse] = state
+        ref = state.ref
+        states = self._stations.get(ref.station)
+        if states is None:
+            states = self._stations[ref.station] = {}
+        states[ref.evse] = state
 
     def put_session(self, session: Session) -> None:
         self._sessions[session.id] = session
@@ -99,9 +113,10 @@ class LiveState:
         news = False
         for each in touched:
             news = True
-            if each.kind in ("location", "evse", "tariff"):
-                self._updated[each.kind, each.key] = each.last_updated
-            if each.kind == "evse":
+            kind = each.kind
+            if kind in _UPDATED:
+                self._updated[kind, each.key] = each.last_updated
+            if kind == "evse":
                 ref = EvseRef.parse(each.key)
                 self.put(evolve_evse(self.evse(ref), last_updated=each.last_updated))
             for subscription in self._subscriptions:

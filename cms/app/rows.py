@@ -7,6 +7,7 @@ from datetime import datetime
 
 from cms.app.ports import Frame
 from cms.app.writes import (
+    NO_ACK,
     Ack,
     AuthorisationNote,
     JournalFrame,
@@ -75,7 +76,7 @@ def journal_row(
     transaction: TransactionId | None,
     event: TransactionEvent | None,
     session: SessionId | None = None,
-    ack: Ack = Ack(),
+    ack: Ack = NO_ACK,
 ) -> JournalFrame:
     """Return the journal row of a frame with what it says and what it was told."""
     visit = frame.visit

@@ -46,6 +46,10 @@ class Ack:
     verdict: Verdict | None = None
 
 
+NO_ACK = Ack()
+"""Nothing but that it was received."""
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class JournalFrame:
@@ -69,7 +73,7 @@ class JournalFrame:
     session: SessionId | None = None
     transaction: TransactionId | None = None
     event: TransactionEvent | None = None
-    ack: Ack = Ack()
+    ack: Ack = NO_ACK
     notes: tuple[str, ...] = ()
     quarantined: bool = False
 

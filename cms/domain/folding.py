@@ -18,6 +18,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
+from cms.domain.evolve import quick
 from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
 from cms.domain.usage import Reading
@@ -384,6 +385,7 @@ def _last(
 # ---------------------------------------------------------------- samples
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Newest:
     """The newest values among some samples; None where nothing is told.
@@ -403,25 +405,25 @@ def newest(samples: Sequence[Sample]) -> Newest | None:
     latest: dict[Quantity, Sample] = {}
     phases: list[Sample] = []
     for sample in samples:
-        quantity = sample.quantity
+        at, quantity, _, _, phase, place = sample
         if quantity not in _NEWEST:
             continue
-        if sample.phase is not None:
+        if phase is not None:
             phases.append(sample)
-        elif sample.place == "outlet" or quantity is Quantity.STATE_OF_CHARGE:
+        elif place == "outlet" or quantity is Quantity.STATE_OF_CHARGE:
             known = latest.get(quantity)
-            if known is None or sample.at >= known.at:
+            if known is None or at >= known.at:
                 latest[quantity] = sample
     if phases:
         _add_phases(latest, phases)
     register = latest.get(Quantity.ENERGY_REGISTER)
     power = latest.get(Quantity.POWER)
     charge = latest.get(Quantity.STATE_OF_CHARGE)
-    told = [each for each in (register, power, charge) if each is not None]
+    told = [each.at for each in latest.values()]
     if not told:
         return None
     return Newest(
-        max(each.at for each in told),
+        max(told),
         register.value if register else None,
         power.value if power else None,
         charge.value // 100 if charge else None,

@@ -116,14 +116,17 @@ class EvseState:
             return EvseStatus.REMOVED
         if not self.live:
             return EvseStatus.PLANNED
-        if self.presence in (Presence.OFFLINE, Presence.DARK):
+        if self.presence is Presence.OFFLINE or self.presence is Presence.DARK:
             return EvseStatus.UNKNOWN
         if self.session is not None:
             return EvseStatus.CHARGING
         if not self.connectors:
             return EvseStatus.UNKNOWN
-        reports = set(self.connectors.values())
-        return next(status for report, status in _STRONGEST_FIRST if report in reports)
+        reports = self.connectors.values()
+        for report, status in _STRONGEST_FIRST:
+            if report in reports:
+                return status
+        raise AssertionError("every report is in the table")
 
     def with_report(self, connector: int, report: ConnectorReport) -> EvseState:
         """Return the state after one connector's report; itself where nothing is new."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -27,8 +28,9 @@ class SqlStore(SqlReader):
         super().__init__(engine, clock)
         self._writer = writer
 
-    async def commit(self, unit: Unit) -> Committed:
-        return await self._writer.commit(unit)
+    def commit(self, unit: Unit) -> Coroutine[Any, Any, Committed]:
+        """See ``Store.commit``."""
+        return self._writer.commit(unit)
 
     @property
     def healthy(self) -> bool:
