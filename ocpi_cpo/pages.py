@@ -15,7 +15,7 @@ from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
 from cms.domain.ids import EvseRef, LocationId, PartnerId, TariffId
 from cms.domain.tariff import TariffKind
-from cms.domain.topology import ChargingStation, Connector, Location
+from cms.domain.topology import ChargingStation, Connector, EvseParking, Location
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v221.topology import EvseView
@@ -80,6 +80,7 @@ class Network:
             lambda plug: self._tariffs(place, plug, partner),
             _defined(place.station, place.location),
             self.live.updated("evse", str(place.evse.ref)),
+            _parking(place),
         )
 
     def _tariffs(
@@ -129,6 +130,11 @@ class Network:
         return self.dialect.location(
             site, self.views(site, partner), self.live.updated("location", site.id)
         )
+
+
+def _parking(place: EvsePlace) -> list[EvseParking]:
+    known = {each.id for each in place.location.parking_places}
+    return [each for each in place.evse.parking if each.place in known]
 
 
 def _defined(station: ChargingStation, site: Location) -> datetime | None:

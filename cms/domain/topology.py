@@ -38,7 +38,7 @@ CONNECTOR_STANDARDS = frozenset(
     GBT_DC IEC_60309_2_single_16 IEC_60309_2_three_16 IEC_60309_2_three_32 IEC_60309_2_three_64
     IEC_62196_T1 IEC_62196_T1_COMBO IEC_62196_T2 IEC_62196_T2_COMBO IEC_62196_T3A IEC_62196_T3C
     NEMA_5_20 NEMA_6_30 NEMA_6_50 NEMA_10_30 NEMA_10_50 NEMA_14_30 NEMA_14_50 PANTOGRAPH_BOTTOM_UP
-    PANTOGRAPH_TOP_DOWN TESLA_R TESLA_S""".split()
+    PANTOGRAPH_TOP_DOWN TESLA_R TESLA_S MCS SAE_J3400""".split()
 )
 
 
@@ -52,6 +52,7 @@ class Connector:
         max_amperage: A per phase.
         max_power_w: W, where the real limit lies below volts times amperes.
         tariffs: base tariffs, in order of preference.
+        capabilities: what drivers can really use here, e.g. ``"ISO_15118_2_PLUG_AND_CHARGE"``.
     """
 
     number: int
@@ -63,6 +64,7 @@ class Connector:
     max_power_w: int | None = None
     tariffs: tuple[TariffId, ...] = ()
     terms_url: str | None = None
+    capabilities: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.number < 1:
@@ -83,6 +85,57 @@ class Connector:
 
 
 @dataclass(frozen=True, slots=True)
+class ParkingPlace:
+    """A space in which vehicles park while they charge.
+
+    Attributes:
+        id: unique at its site, at most 36 characters.
+        vehicle_types: for which it is made, at least one: ``"PERSONAL_VEHICLE"``, ``"VAN"`` ...
+        restricted_to_type: other vehicles may not park even if they fit.
+        max_weight_kg: kilograms; all lengths are in centimetres.
+        direction: PARALLEL, PERPENDICULAR or ANGLE to the road.
+    """
+
+    id: str
+    vehicle_types: tuple[str, ...]
+    restricted_to_type: bool = False
+    reservation_required: bool = False
+    physical_reference: str | None = None
+    max_weight_kg: int | None = None
+    max_height_cm: int | None = None
+    max_length_cm: int | None = None
+    max_width_cm: int | None = None
+    length_cm: int | None = None
+    width_cm: int | None = None
+    dangerous_goods_allowed: bool | None = None
+    direction: str | None = None
+    drive_through: bool | None = None
+    time_limit_minutes: int | None = None
+    roofed: bool | None = None
+    lit: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.id) <= 36:
+            raise InvalidValue("parking_places.id", "1 to 36 characters")
+        if not self.vehicle_types:
+            raise InvalidValue("vehicle_types", f"parking place {self.id} needs at least one")
+        if self.direction not in (None, "PARALLEL", "PERPENDICULAR", "ANGLE"):
+            raise InvalidValue("direction", f"{self.direction!r} is no direction of parking")
+
+
+@dataclass(frozen=True, slots=True)
+class EvseParking:
+    """A parking place that an EVSE serves; *position* of the EVSE: LEFT, RIGHT or CENTER."""
+
+    place: str
+    position: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.position not in (None, "LEFT", "RIGHT", "CENTER"):
+            raise InvalidValue("position", f"{self.position!r} is none of LEFT, RIGHT, CENTER")
+
+
+@dataclass(frozen=True, slots=True)
 class Evse:
     """One place to charge one car at a time.
 
@@ -100,6 +153,7 @@ class Evse:
     physical_reference: str | None = None
     parking_restrictions: tuple[str, ...] = ()
     removed: bool = False
+    parking: tuple[EvseParking, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.connectors:
@@ -212,6 +266,7 @@ class Location:
         country: ISO 3166-1 alpha-3.
         time_zone: IANA name; bills and sums are cut by its calendar.
         publish: whether apps may show it.
+        help_phone: whom drivers may call, at most 25 characters.
         site_secret: path secret of the enrolment lane; None = nobody enrols here.
     """
 
@@ -236,6 +291,8 @@ class Location:
     from_file: bool = False
     removed: bool = False
     created_at: datetime | None = None
+    parking_places: tuple[ParkingPlace, ...] = ()
+    help_phone: str | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Z]{2}\*[A-Z0-9]{3}", self.party):
@@ -246,6 +303,8 @@ class Location:
             raise InvalidValue("time_zone", f"{self.time_zone!r} is no time zone (IANA)")
         if not 1 <= len(self.id) <= 36:
             raise InvalidValue("id", "1 to 36 characters")
+        if len({each.id for each in self.parking_places}) != len(self.parking_places):
+            raise InvalidValue("parking_places", "two of them have the same id")
 
     @property
     def zone(self) -> ZoneInfo:

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v211.dialect import V211
 from ocpi_cpo.versions.v221.dialect import V221
+from ocpi_cpo.versions.v230.dialect import V230
 
 CORE = "2.2.1"
 """The version whose shape the others translate; spoken where none was agreed yet."""
 
-DIALECTS: dict[str, Dialect] = {each.version: each for each in (V211(), V221())}
+DIALECTS: dict[str, Dialect] = {each.version: each for each in (V211(), V221(), V230())}
 """By version number, oldest first."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -41,6 +42,8 @@ class V221:
     routed = True
     selective = False
     unknown_token_code = 2004
+    newer_standards: frozenset[str] = frozenset({"MCS", "SAE_J3400"})
+    newer_restrictions: frozenset[str] = frozenset({"EMPLOYEES", "TAXIS", "TENANTS"})
     modules: Sequence[tuple[str, str]] = (
         ("credentials", "SENDER"),
         ("locations", "SENDER"),
@@ -111,13 +114,24 @@ class V221:
         return True
 
     def shows_evse(self, evse: Evse) -> bool:
-        return True
+        return any(each.standard not in self.newer_standards for each in evse.connectors)
 
     def location(self, site: Location, evses: Sequence[EvseView], updated: datetime | None) -> Json:
-        return topology.location(site, evses, updated).wire()
+        return topology.location(site, [self.known(each) for each in evses], updated).wire()
 
     def evse(self, view: EvseView) -> Json:
-        return topology.evse(view).wire()
+        return topology.evse(self.known(view)).wire()
+
+    def known(self, view: EvseView) -> EvseView:
+        """Return *view* without connectors and restrictions that this version has no word for."""
+        own = view.evse
+        plugs = tuple(each for each in own.connectors if each.standard not in self.newer_standards)
+        rules = tuple(
+            each for each in own.parking_restrictions if each not in self.newer_restrictions
+        )
+        if plugs == own.connectors and rules == own.parking_restrictions:
+            return view
+        return replace(view, evse=replace(own, connectors=plugs, parking_restrictions=rules))
 
     def connector(self, plug: Connector, view: EvseView) -> Json:
         return topology.connector(plug, view).wire()

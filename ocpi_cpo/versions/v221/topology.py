@@ -10,7 +10,7 @@ from typing import cast, get_args
 
 from cms.domain.ids import TariffId
 from cms.domain.status import EvseState, EvseStatus
-from cms.domain.topology import Business, Coordinates, Evse, Location, OpeningTimes
+from cms.domain.topology import Business, Coordinates, Evse, EvseParking, Location, OpeningTimes
 from cms.domain.topology import Connector as Plug
 from ocpi_cpo.versions.v221 import models
 from ocpi_cpo.wire import shortened
@@ -38,6 +38,7 @@ class EvseView:
     Attributes:
         defined_at: when the connectors were last defined; None = not known.
         tariffs: which tariffs the price book shows this partner at a connector.
+        parking: those parking places of its site that it serves.
     """
 
     evse: Evse
@@ -45,6 +46,7 @@ class EvseView:
     tariffs: Callable[[Plug], Sequence[TariffId]]
     defined_at: datetime | None = None
     moved_at: datetime | None = None
+    parking: Sequence[EvseParking] = ()
 
     @property
     def last_updated(self) -> datetime:
