@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from cms.app.ports import Boot, Registration, Soon, StationEvents, StatusReport
 from cms.app.writes import Ack
 from cms.domain.ids import TransactionId
-from cms.domain.meter import Quantity, ReadingContext, Sample
+from cms.domain.meter import Quantity, Sample
 from cms.domain.status import ConnectorReport
 from cms.domain.token import Decision, Verdict
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
@@ -19,6 +19,7 @@ from ocpp_gateway.adaptation import Dialect, Readings, unread
 from ocpp_gateway.dialogue import Received, Route, Salvage
 from ocpp_gateway.sampling import AllShapes, Description, Shape
 from ocpp_gateway.v16 import messages as wire
+from ocpp_gateway.wording import CONTEXTS, MAX_PLACE, NO_PLACE, wire_time, within
 
 REPORTS: Final[dict[str, ConnectorReport]] = {
     "Available": ConnectorReport.FREE,
@@ -38,17 +39,6 @@ FLOWS: Final[dict[str, ChargingState]] = {
     "SuspendedEV": ChargingState.SUSPENDED_BY_CAR,
 }
 """What a status says of the car's flow of energy; the others say nothing of it."""
-
-CONTEXTS: Final[dict[str, ReadingContext]] = {
-    "Interruption.Begin": ReadingContext.INTERRUPTION_BEGIN,
-    "Interruption.End": ReadingContext.INTERRUPTION_END,
-    "Sample.Clock": ReadingContext.CLOCK,
-    "Sample.Periodic": ReadingContext.PERIODIC,
-    "Transaction.Begin": ReadingContext.BEGIN,
-    "Transaction.End": ReadingContext.END,
-    "Trigger": ReadingContext.TRIGGER,
-    "Other": ReadingContext.OTHER,
-}
 
 REGISTRATIONS: Final[dict[Registration, wire.BootNotificationStatus]] = {
     Registration.ACCEPTED: "Accepted",
@@ -196,18 +186,22 @@ class Inbound:
     ) -> Awaitable[Struct]:
         at, notes = call.talk.adapter.readings.time(request.timestamp, call.received_at)
         call.note(notes)
+        text = call.talk.adapter.readings.text
         return nothing_after(
             self._events.security_event(
                 call.frame(call.key()),
-                request.type,
+                text(request.type)[0],
                 at or call.received_at,
-                request.techInfo or "",
+                text(request.techInfo or "")[0],
             )
         )
 
     # ------------------------------------------------------------ status, tokens
 
     def _status(self, call: Received, request: wire.StatusNotificationRequest) -> Soon[Struct]:
+        if within(request.connectorId, MAX_PLACE) is None:
+            call.note(NO_PLACE)
+            return NOTHING
         at = None
         if request.timestamp:
             at, notes = call.talk.adapter.readings.time(request.timestamp, call.received_at)
@@ -219,7 +213,7 @@ class Inbound:
                 connector=1 if request.connectorId else 0,
                 report=REPORTS[request.status],
                 at=at,
-                error=None if request.errorCode == "NoError" else error_text(request),
+                error=None if request.errorCode == "NoError" else error_text(call, request),
                 charging=FLOWS.get(request.status),
             ),
         )
@@ -239,6 +233,7 @@ class Inbound:
         register, register_notes = readings.register(request.meterStart)
         token, token_notes = readings.token(request.idTag)
         call.note(time_notes + register_notes + token_notes)
+        evse = place(call, request.connectorId)
         # Where the clock is unset, only the boot count tells two starts apart.
         key = call.key(extra="" if at is not None else str(call.talk.boots))
         event = TransactionEvent(
@@ -246,8 +241,8 @@ class Inbound:
             occurred_at=at or call.received_at,
             received_at=call.received_at,
             content=key,
-            evse=request.connectorId,
-            connector=1,
+            evse=evse,
+            connector=None if evse is None else 1,
             id_token=token or None,
             register_wh=register,
             reservation=request.reservationId or None,
@@ -279,14 +274,15 @@ class Inbound:
 
     def _meter_values(self, call: Received, request: wire.MeterValuesRequest) -> Awaitable[Struct]:
         samples = self._samples(call, request.meterValue)
+        evse = place(call, request.connectorId)
         key = call.key()
         event = TransactionEvent(
             kind=EventKind.UPDATED,
             occurred_at=samples[0].at if samples else call.received_at,
             received_at=call.received_at,
             content=key,
-            evse=request.connectorId,
-            connector=1,
+            evse=evse,
+            connector=None if evse is None else 1,
             samples=samples,
             flags=(Flag.DAMAGED,) if call.damaged else (),
         )
@@ -294,7 +290,7 @@ class Inbound:
             None if request.transactionId is UNSET else TransactionId(str(request.transactionId))
         )
         return nothing_after(
-            self._events.meter_values(call.frame(key), request.connectorId, transaction, event)
+            self._events.meter_values(call.frame(key), evse or 0, transaction, event)
         )
 
     def _samples(
@@ -336,11 +332,6 @@ def shape(readings: Readings, description: Description) -> Shape:
 
 
 # ---------------------------------------------------------------- answers
-
-
-def wire_time(at: datetime) -> str:
-    """Return *at* (aware UTC) as stations read it: milliseconds and ``Z``."""
-    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 async def nothing_after(durable: Awaitable[None]) -> Struct:
@@ -403,7 +394,16 @@ def flags(call: Received, at: datetime | None, register: int | None) -> tuple[Fl
     return tuple(found)
 
 
-def error_text(request: wire.StatusNotificationRequest) -> str:
+def place(call: Received, connector: int) -> int | None:
+    """Return the EVSE that a connector is; None for 0 (the whole charger) and for no number."""
+    found = within(connector, MAX_PLACE)
+    if found is None:
+        call.note(NO_PLACE)
+    return found or None
+
+
+def error_text(call: Received, request: wire.StatusNotificationRequest) -> str:
     """Return a status report's error as one line for the operator."""
+    text = call.talk.adapter.readings.text
     parts = (request.errorCode, request.vendorErrorCode or "", request.info or "")
-    return " ".join(part for part in parts if part)
+    return " ".join(clean for part in parts if (clean := text(part)[0]))

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from cms.app.ports import Boot, Registration, Soon, StationEvents, StatusReport
 from cms.app.writes import Ack
 from cms.domain.ids import TransactionId
-from cms.domain.meter import Quantity, ReadingContext, Sample
+from cms.domain.meter import Quantity, Sample
 from cms.domain.status import ConnectorReport
 from cms.domain.token import Decision, Verdict
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
@@ -19,6 +19,7 @@ from ocpp_gateway.adaptation import Dialect, Note, Readings
 from ocpp_gateway.dialogue import Received, Route, Salvage
 from ocpp_gateway.sampling import AllShapes, Description, Shape
 from ocpp_gateway.v201 import messages as wire
+from ocpp_gateway.wording import CONTEXTS, MAX_PLACE, NO_PLACE, wire_time, within
 
 REPORTS: Final[dict[str, ConnectorReport]] = {
     "Available": ConnectorReport.FREE,
@@ -40,17 +41,6 @@ CHARGING: Final[dict[str, ChargingState]] = {
     "SuspendedEV": ChargingState.SUSPENDED_BY_CAR,
     "SuspendedEVSE": ChargingState.SUSPENDED_BY_STATION,
     "Idle": ChargingState.IDLE,
-}
-
-CONTEXTS: Final[dict[str, ReadingContext]] = {
-    "Interruption.Begin": ReadingContext.INTERRUPTION_BEGIN,
-    "Interruption.End": ReadingContext.INTERRUPTION_END,
-    "Sample.Clock": ReadingContext.CLOCK,
-    "Sample.Periodic": ReadingContext.PERIODIC,
-    "Transaction.Begin": ReadingContext.BEGIN,
-    "Transaction.End": ReadingContext.END,
-    "Trigger": ReadingContext.TRIGGER,
-    "Other": ReadingContext.OTHER,
 }
 
 PLACES: Final[dict[str, str]] = {
@@ -85,10 +75,6 @@ NOTHING: Final = wire.HeartbeatRequest()
 NO_RESULT: Final = wire.TransactionEventResponse()
 
 UNPAIRED: Final = (Note("Q-194", "connector 0 of an EVSE, or a connector of EVSE 0; not used"),)
-NO_PLACE: Final = (Note("Q-132", "a number that no EVSE or connector has; not used"),)
-
-MAX_PLACE: Final = 9_999
-"""Highest number of an EVSE or connector that is believed."""
 
 MAX_NUMBER: Final = 2**31 - 1
 """Highest sequence, reservation or remote start number: the schema's integers are 32 bits wide."""
@@ -384,11 +370,6 @@ UNPROVEN: Final = wire.AuthorizeResponse(
 )
 
 
-def wire_time(at: datetime) -> str:
-    """Return *at* (aware UTC) as stations read it: milliseconds and ``Z``."""
-    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
 async def nothing_after(durable: Awaitable[None]) -> Struct:
     await durable
     return NOTHING
@@ -428,11 +409,6 @@ async def answered(durable: Awaitable[Ack], token_presented: bool) -> Struct:
 async def nameless(durable: Awaitable[Ack]) -> Struct:
     await durable
     return NO_RESULT
-
-
-def within(number: int | UnsetType, highest: int) -> int | None:
-    """Return *number* if it is one from 0 to *highest*; else None: nobody means another one."""
-    return number if number is not UNSET and 0 <= number <= highest else None
 
 
 def place(evse: wire.EVSE | UnsetType) -> tuple[int | None, int | None]:
