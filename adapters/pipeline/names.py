@@ -17,11 +17,11 @@ _TRIMMED = (Note("Q-048", "blanks or control characters around a token removed")
 
 
 def clean(text: str) -> Text:
-    """Remove control characters (NUL among them: databases refuse it)."""
+    """Remove control characters (NUL among them: databases refuse it) with the blanks around."""
     if text.isprintable():
         return text, NO_NOTES
     cleaned = _CONTROL.sub("", text)
-    return (cleaned, _CLEANED) if cleaned != text else (text, NO_NOTES)
+    return (cleaned.strip(), _CLEANED) if cleaned != text else (text, NO_NOTES)
 
 
 def token(text: str) -> Text:
