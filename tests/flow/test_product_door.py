@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from tests.flow.product import VERSIONS, Json, Product, card, product
-from tests.harness.network import password
+from tests.harness.network import Network, password
 from tests.harness.server import ROOT
 
 ID = "CS-00000"
@@ -47,8 +47,13 @@ async def last_refusal(cpo: Product) -> Json:
 async def cli(cpo: Product, *arguments: str) -> str:
     """Run ``cms`` on this network's config while its server runs here; returns its output."""
     cpo.network.write()
+    return await run_cms(cpo.network, *arguments)
+
+
+async def run_cms(network: Network, *arguments: str) -> str:
+    """Run ``cms`` on *network*'s config file; returns its output."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cms", *arguments, "--config", str(cpo.network.config_file),
+        sys.executable, "-m", "cms", *arguments, "--config", str(network.config_file),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=ROOT,
     )  # fmt: skip
     async with asyncio.timeout(30):
