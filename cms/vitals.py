@@ -73,4 +73,4 @@ def settle_memory() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 2, 2_000)
+    gc.set_threshold(5_000, 2, 4_000)
