@@ -79,6 +79,12 @@ NEW_BILL_ID = Edit(
     '            "cdr",',
 )
 
+ARRIVAL_ORDER = Edit(
+    "cms/domain/folding.py",
+    "    everything = sorted(events, key=_by_time)\n    numbers = ",
+    "    everything = list(events)\n    return tuple(everything), False\n    numbers = ",
+)
+
 TRANSACTIONS = f"{HERE}/test_d01_d06_transactions.py"
 KILLS = f"{HERE}/test_k01_kills.py"
 POINTS = f"{HERE}/test_k02_crash_points.py"
@@ -249,6 +255,34 @@ MUTANTS = (
                 "        orphans = self._orphans.setdefault(station, [])\n        if len(orphans) >=",
                 "        orphans = self._orphans.setdefault(station, [])\n"
                 "        if not orphans:\n            return ack\n        if len(orphans) >=",
+            ),
+        ),
+    ),
+    Mutant(
+        "last-told-wins",
+        "orders a transaction's events as they arrived",
+        "D08-fold",
+        f"{HERE}/test_d08_confluence.py",
+        (ARRIVAL_ORDER,),
+    ),
+    Mutant(
+        "last-told-wins",
+        "orders a transaction's events as they arrived",
+        "D08-store",
+        f"{HERE}/test_d08_confluence.py",
+        (ARRIVAL_ORDER,),
+    ),
+    Mutant(
+        "callerror-on-odd-data",
+        "refuses transaction data that it cannot read",
+        "F03-ocpp1.6",
+        f"{HERE}/test_f03_malformed.py",
+        (
+            Edit(
+                "ocpp_gateway/dialogue.py",
+                "        return self._keep(call, route, reason, refusal) if route.transaction "
+                "else refusal",
+                "        return refusal",
             ),
         ),
     ),

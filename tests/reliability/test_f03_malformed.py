@@ -33,6 +33,7 @@ from ocpp_gateway.v16.outbound import Outbound as Outbound16
 from ocpp_gateway.v201.inbound import Inbound as Inbound201
 from ocpp_gateway.v201.outbound import Outbound as Outbound201
 from tests.flow.gateway_fakes import Charger, FakeCore, charger, now
+from tests.reliability.conftest import Judge
 
 pytestmark = pytest.mark.reliability
 
@@ -265,7 +266,7 @@ async def exchanged(client: Charger, data: str | bytes) -> str:
 
 @pytest.mark.parametrize("dialect", list(Dialect))
 async def test_the_whole_product_gives_the_same_verdicts_and_loses_no_transaction_data(
-    dialect: Dialect, tmp_path: Path
+    dialect: Dialect, tmp_path: Path, scenario: Judge
 ) -> None:
     """Gateway, use cases and a durable store; every start, stop and event is in the journal."""
     wrong, told, mine = [], [], rows(dialect)
@@ -287,16 +288,18 @@ async def test_the_whole_product_gives_the_same_verdicts_and_loses_no_transactio
                 if row["kind"] == "transaction" and unique:
                     told.append(data.encode() if isinstance(data, str) else data)
             assert "currentTime" in await bystander.call("Heartbeat", {})
+        deaths = server.parts.supervisor.deaths
         ages = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
         kept = await server.parts.store.journal_of(StationId("CS1"), *ages, 10_000)
     journal = {entry.frame.raw for entry in kept}
     lost = [data[:80] for data in told if data not in journal]
-    print(
-        f"F03 {dialect} whole product: {len(mine)} frames, wrong verdicts {len(wrong)}, "
-        f"transaction frames {len(told)}, lost {len(lost)}"
-    )
-    assert wrong == []
-    assert lost == []
+    with scenario(f"F03-{dialect}", mutant="callerror-on-odd-data") as this:
+        this.n = len(mine)
+        this.wrong(*wrong, *lost)
+        this.figure("wrong_verdicts", len(wrong))
+        this.figure("transaction_frames_lost", len(lost))
+        this.figure("task_deaths", deaths)
+        this.facts["transaction_frames"] = len(told)
 
 
 # ---------------------------------------------------------------- every field, every wrong type

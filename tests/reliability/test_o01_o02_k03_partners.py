@@ -183,7 +183,7 @@ async def test_o01_a_partner_that_is_down_delays_nobody_and_gets_everything_once
                 this.figure("twice", twice)
                 this.figure("wrong_partner", wrong)
                 this.figure("stale_sessions", stale)
-                this.figure("healthy_slowest_s", slowest, 5)
+                this.figure("healthy_slowest_s", slowest, 2)
                 this.figure("requests_to_the_dead", max(asked), 12)
                 this.figure("partner_complains", sum(len(e.complaints) for e in everybody))
             await living(this, server)
