@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 import sys
 import threading
+from collections import deque
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -140,7 +141,9 @@ class SqliteCommitter(Committer):
             (kind, Chunked.of(self._sql.writes[kind].text)) for kind in statements.KINDS
         ]
         self._touches = Chunked.of(self._sql.touch.strip())
-        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._gathered: list[Waiting] = []  # of this turn of the event loop
+        self._queue: SimpleQueue[list[Waiting] | None] = SimpleQueue()
+        self._taken: deque[Waiting] = deque()  # the writer's own
         self._stopping = threading.Event()
         self._connection: sqlite3.Connection | None = connect(path, lock_wait)
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
@@ -148,9 +151,22 @@ class SqliteCommitter(Committer):
         self._thread.start()
 
     def _enqueue(self, waiting: Waiting) -> None:
-        self._queue.put(waiting)
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(waiting)
+
+    def _hand_over(self) -> None:
+        """Give the writer all units of this turn at once.
+
+        Handed over one by one, the first would wake the writer, which would fight with the event
+        loop for the interpreter and then write a group of few.
+        """
+        units, self._gathered = self._gathered, []
+        if units:
+            self._queue.put(units)
 
     async def close(self) -> None:
+        self._hand_over()
         self._stopping.set()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -168,20 +184,22 @@ class SqliteCommitter(Committer):
 
     def _take(self) -> list[Waiting] | None:
         """Wait for a unit, then take all that queued meanwhile. None = stop."""
-        first = self._queue.get()
-        if first is None:
-            return None
-        group = [first]
+        taken = self._taken
+        if not taken:
+            first = self._queue.get()
+            if first is None:
+                return None
+            taken.extend(first)
         try:
-            while len(group) < self._group_limit:
+            while len(taken) < self._group_limit:
                 following = self._queue.get_nowait()
                 if following is None:
                     self._queue.put(None)  # stop after this group
                     break
-                group.append(following)
+                taken.extend(following)
         except Empty:
             pass
-        return group
+        return [taken.popleft() for _ in range(min(len(taken), self._group_limit))]
 
     def _tell(self, group: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
         self._loop.call_soon_threadsafe(self._answer, group, outcomes)
@@ -301,7 +319,8 @@ class SqliteCommitter(Committer):
         self._connection = connection
 
     def _refuse_queued(self) -> None:
-        late: list[Waiting] = []
+        late = list(self._taken)
+        self._taken.clear()
         stop = False
         while True:
             try:
@@ -311,7 +330,7 @@ class SqliteCommitter(Committer):
             if waiting is None:
                 stop = True
             else:
-                late.append(waiting)
+                late += waiting
         if stop:
             self._queue.put(None)
         if late:
