@@ -117,7 +117,7 @@ class Administration:
                 _keeping_removed(station, before),
                 from_file=by.who == FILE,
                 created_at=before.created_at if before else self._clock(),
-                published=before is not None and before.seen,
+                published=station.live or (before is not None and before.seen),
             )
             if new == before:
                 return new
@@ -137,6 +137,7 @@ class Administration:
                 raise NotFound("charger", station)
             self._guard(before, by, f"charger {station}")
             new = replace(before, approval=approval, published=before.seen)
+            new = replace(new, published=new.seen)
             if new != before:
                 await self._put_station(new, before, by)
         if new.put_out:
