@@ -183,13 +183,18 @@ class Reads:
         newest_first: bool,
         page: Page,
     ) -> tuple[Sequence[Row[Any]], int]:
-        """Return a window of *query* and how many rows it has in all, as of one moment."""
+        """Return a window of *query* and how many rows it has in all, as of one moment.
+
+        One statement is one moment on both databases; two would not be, for readers hold no
+        transaction. Only where the window is empty the count is asked alone.
+        """
         count = select(func.count()).select_from(query.order_by(None).subquery())
-        ordered = query.order_by(*(each.desc() if newest_first else each for each in order))
+        counted = query.add_columns(count.scalar_subquery().label("in_all"))
+        ordered = counted.order_by(*(each.desc() if newest_first else each for each in order))
         window = ordered.offset(page.offset).limit(page.limit)
         async with self._reading() as connection:
-            total = (await connection.execute(count)).scalar_one()
             rows = (await connection.execute(window)).all() if page.limit else ()
+            total = rows[0].in_all if rows else (await connection.execute(count)).scalar_one()
         return rows, int(total)
 
     # -- frames

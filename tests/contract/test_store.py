@@ -565,3 +565,27 @@ async def test_every_filter_of_bills_narrows(
     page, total = await store.cdrs(query)
     assert [each.cdr.id for each in page] == expected
     assert total == len(expected)
+
+
+async def test_a_page_and_its_total_are_of_one_moment(store: Store) -> None:
+    """Whoever turns pages by the total must not find one row more or less than it says."""
+    ready = asyncio.Event()
+
+    async def write() -> None:
+        for number in range(150):
+            await store.commit(
+                [w.PutSession(x.session(f"s{number}")), w.PutCdr(x.cdr(f"b{number}", f"s{number}"))]
+            )
+            if number == 2:
+                ready.set()
+
+    writing = asyncio.create_task(write())
+    await ready.wait()
+    while not writing.done():
+        sessions, total = await store.sessions(SessionQuery(page=Page(0, 500)))
+        assert len(sessions) == total
+        bills, total = await store.cdrs(CdrQuery(page=Page(0, 500)))
+        assert len(bills) == total
+    await writing
+    _, total = await store.sessions(SessionQuery(page=Page(1000, 10)))
+    assert total == 150, "also beyond the last page"
