@@ -141,13 +141,20 @@ class StationEyes:
 class Parts:
     """Everything that one process is made of, wired. Nothing runs yet; no socket is open."""
 
-    def __init__(self, config: Config, store: SqlStore, kept: Restored, supervisor: Supervisor):
+    def __init__(
+        self,
+        config: Config,
+        store: SqlStore,
+        kept: Restored,
+        supervisor: Supervisor,
+        metrics: Metrics,
+    ) -> None:
         self.config = config
         self.store = store
         self.clock = utc_now
         self.kept = kept
         self.supervisor = supervisor
-        self.metrics = Metrics()
+        self.metrics = metrics
         self.vitals = Vitals(self.metrics.registry)
         self.catalogue = Catalogue()
         self.live = LiveState()
@@ -481,8 +488,9 @@ async def assembled(config: Config) -> AsyncIterator[Parts]:
             )
         except CmsError as error:
             raise ConfigError(f"database.url: {error}") from None
-        supervisor = await stack.enter_async_context(supervised())
-        parts = Parts(config, store, await store.restore(), supervisor)
+        metrics = Metrics()
+        supervisor = await stack.enter_async_context(supervised(metrics.task_deaths.inc))
+        parts = Parts(config, store, await store.restore(), supervisor, metrics)
         await parts.start()
         yield parts
 
