@@ -21,7 +21,7 @@ from tests.harness.network import Network
 ROOT = Path(__file__).resolve().parents[2]
 """Where the packages lie: the repository, or the copy that a mutant was made of."""
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 

@@ -17,7 +17,7 @@ async def living(this: Scenario, server: Server, *allowed: str) -> None:
         allowed: log events of level error that the scenario itself provokes.
     """
     metrics = await server.metrics()
-    this.figure("task_deaths", int(metrics.get("cms_task_deaths_total", -1)))
+    this.figure("task_deaths", int(metrics.get("cms_task_deaths_total", 1)))
     code, _ = await server.terminate()
     this.figure("exit_code", abs(code))
     of_log(this, server)

@@ -242,7 +242,7 @@ async def test_d04_a_repeated_stop_is_acknowledged_and_the_first_one_holds(
     network: Network, scenario: Judge
 ) -> None:
     network.chargers = 6
-    with scenario("D04", mutant="last-stop-wins") as this:
+    with scenario("D04", mutant="conflict-hidden") as this:
         async with serving(network) as server:
             for number in range(network.chargers):
                 restart = number % 3 == 2

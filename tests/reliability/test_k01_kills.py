@@ -125,7 +125,7 @@ async def test_k01_killed_at_random_moments_under_load_on_sqlite(
 async def test_k01_killed_at_random_moments_under_load_on_postgresql(
     tmp_path: Path, postgres_url: str, scenario: Judge
 ) -> None:
-    chargers, kills = size("K01_PG_CHARGERS", 200), size("K01_PG_KILLS", 4)
+    chargers, kills = size("K01_PG_CHARGERS", 100), size("K01_PG_KILLS", 3)
     network = Network(tmp_path, chargers=chargers, own_cards=False, database=postgres_url)
-    with scenario("K01-postgresql", mutant="no-unique-key") as this:
+    with scenario("K01-postgresql", mutant="retry-is-new") as this:
         await killing(this, network, kills)
