@@ -57,7 +57,7 @@ class OcpiConfig:
     token_grace: timedelta = timedelta(minutes=5)
     in_flight: int = 8
     parked_retry: timedelta = timedelta(hours=1)
-    backoff_cap: timedelta = timedelta(seconds=300)
+    backoff_cap: timedelta = timedelta(minutes=15)
     poll: timedelta = timedelta(seconds=5)
     pull_tokens_every: timedelta = timedelta(hours=6)
 

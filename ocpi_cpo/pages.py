@@ -40,8 +40,8 @@ class Network:
         self._parties = parties
 
     def shows(self, site: Location) -> bool:
-        """Whether *site* has a form in this version."""
-        return self.dialect.shows(site, self._parties)
+        """Whether partners hear of *site*, and it has a form in this version."""
+        return site.roaming and self.dialect.shows(site, self._parties)
 
     def group(self, partner: PartnerId) -> PartnerId | None:
         """Return who shares *partner*'s view: itself if the price book names it, else None."""
@@ -178,7 +178,7 @@ class Pages:
         """Return the ids of all sites in their stable order."""
         if len(self._order) != len(self.network.catalogue.locations):
             self._order = [site.id for site in self.network.sites()]
-        if not self.network.dialect.selective:
+        if not self.network.dialect.selective and not self.network.catalogue.private:
             return self._order
         sites = self.network.catalogue.locations
         return [id for id in self._order if self.network.shows(sites[id])]

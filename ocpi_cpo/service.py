@@ -29,6 +29,7 @@ from ocpi_cpo.modules.commands import Commands
 from ocpi_cpo.modules.credentials import Credentials
 from ocpi_cpo.modules.lists import Lists
 from ocpi_cpo.modules.locations import Locations
+from ocpi_cpo.modules.preferences import Preferences
 from ocpi_cpo.modules.tokens import Forget, Puller, Tokens
 from ocpi_cpo.modules.versions import Versions
 from ocpi_cpo.pages import Network, Pages
@@ -164,7 +165,12 @@ class OcpiService:
             )
             server.add(*Credentials(self.registration, face.dialect).routes())
             server.add(*Locations(face.pages, self._config, version).routes())
-            server.add(*Lists(self._store, face.render, self._config, version).routes())
+            lists = Lists(self._store, self._catalogue, face.render, self._config, version)
+            server.add(*lists.routes())
+            preferences = Preferences(
+                self._store, self._live, self._catalogue, self._clock, version
+            )
+            server.add(*preferences.routes())
             server.add(*tokens.routes())
         return server
 

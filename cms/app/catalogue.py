@@ -54,6 +54,8 @@ def key_of(token: Token) -> TokenKey:
 class Catalogue:
     def __init__(self) -> None:
         self.locations: dict[LocationId, Location] = {}
+        self.private: set[LocationId] = set()
+        """Sites of which partners hear nothing."""
         self.stations: dict[StationId, ChargingStation] = {}
         self.records: dict[StationId, StationRecord] = {}
         self.keys: dict[StationId, StationKey] = {}
@@ -89,6 +91,7 @@ class Catalogue:
 
     def put_location(self, location: Location) -> None:
         self.locations[location.id] = location
+        (self.private.discard if location.roaming else self.private.add)(location.id)
         self._by_location.setdefault(location.id, {})
 
     def put_station(self, station: ChargingStation) -> None:

@@ -522,7 +522,7 @@ class Store(Protocol):
     # commands, audit, work, case file
     async def command(self, id: str) -> CommandRecord | None: ...
     async def command_of_reply(self, asked_by: str, reply_to: str) -> CommandRecord | None:
-        """The command that was asked with this very reply address (a repeated request)."""
+        """The newest command that was asked with this reply address."""
 
     async def commands_of_session(self, session: SessionId) -> Sequence[CommandRecord]: ...
     async def commands_of(

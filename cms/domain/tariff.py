@@ -247,13 +247,18 @@ class EnvironmentalImpact:
 
 @dataclass(frozen=True, slots=True)
 class EnergyMix:
-    """Where the energy comes from."""
+    """Where the energy comes from. The shares of its sources, if any are given, make 100."""
 
     is_green: bool
     sources: tuple[EnergySource, ...] = ()
     impact: tuple[EnvironmentalImpact, ...] = ()
     supplier: str | None = None
     product: str | None = None
+
+    def __post_init__(self) -> None:
+        total = sum((source.percent for source in self.sources), Decimal())
+        if self.sources and total != 100:
+            raise InvalidValue("energy_mix.sources", f"make {total} percent, not 100")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cms.domain.errors import InvalidValue
 from cms.domain.ids import EvseRef, EvseUid, LocationId, PartnerId, StationId, TariffId
+from cms.domain.status import EvseStatus
+from cms.domain.tariff import DisplayText, EnergyMix
 
 
 class PowerType(StrEnum):
@@ -136,12 +138,48 @@ class EvseParking:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture on the web.
+
+    Attributes:
+        category: what it shows, upper-case text as the field writes it, e.g. ``"LOCATION"``.
+        type: of the file, at most 4 characters, e.g. ``"jpeg"``.
+        width, height: pixels.
+    """
+
+    url: str
+    category: str
+    type: str
+    thumbnail: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.type) <= 4:
+            raise InvalidValue("type", f"{self.type!r} is not 1 to 4 characters")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStatus:
+    """A status that is foreseen; for information only, the status itself is told when it comes.
+
+    Attributes:
+        end: None = until further notice.
+    """
+
+    begin: datetime
+    status: EvseStatus
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Evse:
     """One place to charge one car at a time.
 
     Attributes:
         uid: what partners call it, stable for ever.
         evse_id: the printed eMI3 id, e.g. ``"IN*CPO*E0001"``; None until given.
+        coordinates: where they are not the site's.
     """
 
     ref: EvseRef
@@ -154,6 +192,10 @@ class Evse:
     parking_restrictions: tuple[str, ...] = ()
     removed: bool = False
     parking: tuple[EvseParking, ...] = ()
+    coordinates: Coordinates | None = None
+    directions: tuple[DisplayText, ...] = ()
+    images: tuple[Image, ...] = ()
+    schedule: tuple[PlannedStatus, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.connectors:
@@ -221,6 +263,12 @@ class Hours:
     begin: str
     end: str
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.weekday <= 7:
+            raise InvalidValue("weekday", f"{self.weekday} is not 1 (Monday) to 7")
+        if self.end <= self.begin:
+            raise InvalidValue("end", f"{self.end} is not after {self.begin}: use two entries")
+
 
 @dataclass(frozen=True, slots=True)
 class ExceptionalPeriod:
@@ -230,6 +278,8 @@ class ExceptionalPeriod:
 
 @dataclass(frozen=True, slots=True)
 class OpeningTimes:
+    """When a site is open. Exceptional openings add to it; closings override everything."""
+
     twentyfourseven: bool = True
     regular: tuple[Hours, ...] = ()
     openings: tuple[ExceptionalPeriod, ...] = ()
@@ -258,6 +308,27 @@ class Business:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowedToken:
+    """Whose drivers may be shown a site that is not published: what is given must all agree.
+
+    Enough is given with uid and type, with visual number and issuer, or with a group.
+    """
+
+    uid: str | None = None
+    type: str | None = None
+    visual_number: str | None = None
+    issuer: str | None = None
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        pairs = (self.uid, self.type), (self.visual_number, self.issuer)
+        if self.group is None and not any(None not in pair for pair in pairs):
+            raise InvalidValue(
+                "publish_to", "needs uid and type, or visual_number and issuer, or group"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Location:
     """A site.
 
@@ -265,7 +336,9 @@ class Location:
         party: our own ``country_code*party_id`` that owns it towards partners.
         country: ISO 3166-1 alpha-3.
         time_zone: IANA name; bills and sums are cut by its calendar.
-        publish: whether apps may show it.
+        publish: whether apps may show it to everybody.
+        publish_to: whose drivers may see it all the same; only where it is not published.
+        roaming: whether partners hear of it at all; False is a purely private site.
         help_phone: whom drivers may call, at most 25 characters.
         site_secret: path secret of the enrolment lane; None = nobody enrols here.
     """
@@ -293,8 +366,15 @@ class Location:
     created_at: datetime | None = None
     parking_places: tuple[ParkingPlace, ...] = ()
     help_phone: str | None = None
+    publish_to: tuple[AllowedToken, ...] = ()
+    roaming: bool = True
+    directions: tuple[DisplayText, ...] = ()
+    images: tuple[Image, ...] = ()
+    energy_mix: EnergyMix | None = None
 
     def __post_init__(self) -> None:
+        if self.publish and self.publish_to:
+            raise InvalidValue("publish_to", "is for sites that are not published")
         if not re.fullmatch(r"[A-Z]{2}\*[A-Z0-9]{3}", self.party):
             raise InvalidValue("party", f"{self.party!r} is not like IN*CPO")
         if not re.fullmatch(r"[A-Z]{3}", self.country):

@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cms.domain.ids import EvseRef, EvseUid, LocationId, PartnerId, StationId, TariffId
+from cms.domain.status import EvseStatus
+from cms.domain.tariff import DisplayText, EnergyMix, EnergySource, EnvironmentalImpact
 from cms.domain.topology import (
+    AllowedToken,
     Approval,
     Business,
     ChargingStation,
@@ -18,11 +21,14 @@ from cms.domain.topology import (
     Evse,
     ExceptionalPeriod,
     Hours,
+    Image,
     Location,
     OpeningTimes,
+    PlannedStatus,
     PowerType,
 )
 from cms.intake.base import Intake, Moment, values_of
+from cms.intake.tariffs import TextIn
 
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9*_=+|@.:-]{1,48}$")]
@@ -68,6 +74,69 @@ class OpeningIn(Intake):
         )
 
 
+class ImageIn(Intake):
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=255)]
+    category: str
+    type: Annotated[str, Field(min_length=1, max_length=4)]
+    thumbnail: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=255)] | None = None
+    width: Annotated[int, Field(ge=1, le=99999)] | None = None
+    height: Annotated[int, Field(ge=1, le=99999)] | None = None
+
+    def value(self) -> Image:
+        return Image(self.url, self.category, self.type, self.thumbnail, self.width, self.height)
+
+
+class ShareIn(Intake):
+    source: str
+    percent: Decimal
+
+
+class ImpactIn(Intake):
+    category: str
+    amount: Decimal
+
+
+class EnergyMixIn(Intake):
+    is_green: bool
+    sources: tuple[ShareIn, ...] = ()
+    impact: tuple[ImpactIn, ...] = ()
+    supplier: Annotated[str, Field(max_length=64)] | None = None
+    product: Annotated[str, Field(max_length=64)] | None = None
+
+    def value(self) -> EnergyMix:
+        return EnergyMix(
+            self.is_green,
+            tuple(EnergySource(each.source, each.percent) for each in self.sources),
+            tuple(EnvironmentalImpact(each.category, each.amount) for each in self.impact),
+            self.supplier,
+            self.product,
+        )
+
+
+class AllowedTokenIn(Intake):
+    uid: str | None = None
+    type: Literal["AD_HOC_USER", "APP_USER", "OTHER", "RFID"] | None = None
+    visual_number: str | None = None
+    issuer: str | None = None
+    group: str | None = None
+
+    def value(self) -> AllowedToken:
+        return AllowedToken(self.uid, self.type, self.visual_number, self.issuer, self.group)
+
+
+class PlannedStatusIn(Intake):
+    begin: Moment
+    status: EvseStatus
+    end: Moment | None = None
+
+    def value(self) -> PlannedStatus:
+        return PlannedStatus(self.begin, self.status, self.end)
+
+
+def _texts(given: tuple[TextIn, ...]) -> tuple[DisplayText, ...]:
+    return tuple(DisplayText(each.language, each.text) for each in given)
+
+
 class ConnectorIn(Intake):
     number: Annotated[int, Field(ge=1)] = 1
     standard: str
@@ -105,8 +174,16 @@ class EvseIn(Intake):
     physical_reference: str | None = None
     parking_restrictions: tuple[str, ...] = ()
     removed: bool = False
+    latitude: Decimal | None = None
+    longitude: Decimal | None = None
+    directions: tuple[TextIn, ...] = ()
+    images: tuple[ImageIn, ...] = ()
+    schedule: tuple[PlannedStatusIn, ...] = ()
 
     def value(self, station: StationId) -> Evse:
+        where = None
+        if self.latitude is not None and self.longitude is not None:
+            where = Coordinates(self.latitude, self.longitude)
         return Evse(
             EvseRef(station, self.number),
             EvseUid(self.uid or f"{station}*{self.number}"),
@@ -117,6 +194,10 @@ class EvseIn(Intake):
             self.physical_reference,
             self.parking_restrictions,
             self.removed,
+            coordinates=where,
+            directions=_texts(self.directions),
+            images=values_of("images", self.images, ImageIn.value),
+            schedule=values_of("schedule", self.schedule, PlannedStatusIn.value),
         )
 
 
@@ -162,6 +243,11 @@ class LocationIn(Intake):
     publish: bool = True
     parking_type: str | None = None
     facilities: tuple[str, ...] = ()
+    publish_to: tuple[AllowedTokenIn, ...] = ()
+    roaming: bool = True
+    directions: tuple[TextIn, ...] = ()
+    images: tuple[ImageIn, ...] = ()
+    energy_mix: EnergyMixIn | None = None
 
     def value(self, party: PartnerId) -> Location:
         """Return the site, owned by *party* unless it names one of ours itself."""
@@ -184,6 +270,11 @@ class LocationIn(Intake):
             publish=self.publish,
             parking_type=self.parking_type,
             facilities=self.facilities,
+            publish_to=values_of("publish_to", self.publish_to, AllowedTokenIn.value),
+            roaming=self.roaming,
+            directions=_texts(self.directions),
+            images=values_of("images", self.images, ImageIn.value),
+            energy_mix=None if self.energy_mix is None else self.energy_mix.value(),
         )
 
 

@@ -381,12 +381,12 @@ class MemoryStore:
 
     async def command_of_reply(self, asked_by: str, reply_to: str) -> CommandRecord | None:
         self._check_up()
-        asked = (
+        asked = [
             each
             for each in self._commands_in_order()
             if (each.asked_by, each.reply_to) == (asked_by, reply_to)
-        )
-        return next(asked, None)
+        ]
+        return asked[-1] if asked else None
 
     async def commands_of_session(self, session: SessionId) -> Sequence[CommandRecord]:
         self._check_up()

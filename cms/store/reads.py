@@ -236,7 +236,7 @@ class Reads:
     async def command_of_reply(self, asked_by: str, reply_to: str) -> CommandRecord | None:
         c = t.commands.c
         asked = select(c.body).where(c.reply_to == reply_to, c.asked_by == asked_by)
-        row = await self._first(asked.order_by(c.created_at, c.id))
+        row = await self._first(asked.order_by(c.created_at.desc(), c.id.desc()))
         return None if row is None else codec.command_from(row.body)
 
     async def commands_of_session(self, session: SessionId) -> Sequence[CommandRecord]:

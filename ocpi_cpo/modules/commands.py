@@ -12,6 +12,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import assert_never
 
@@ -49,6 +50,9 @@ log = structlog.get_logger()
 WRITTEN_WITHIN_SECONDS = 5.0
 """An answer that takes longer to write goes to a caller that has gone; the result is sent anyway."""
 
+REPEATED_WITHIN = timedelta(minutes=5)
+"""A request that says the same again within this time is the same request, sent again."""
+
 _REMEMBERED = 10_000
 _FIRST_PAUSE_SECONDS = 0.5
 
@@ -57,13 +61,18 @@ _STRAIGHT: dict[Refusal, str] = {Refusal.UNKNOWN_SESSION: "UNKNOWN_SESSION"}
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A command that was accepted, on its way to its one result."""
+    """A command that was accepted, on its way to its one result.
+
+    Attributes:
+        key: under which its answer is remembered; None for one that a restart left over.
+    """
 
     record: CommandRecord
     partner: PartnerId
     sender: PartnerId | None
     written: asyncio.Event
     deadline: float
+    key: tuple[PartnerId, str] | None = None
 
 
 class Commands:
@@ -90,7 +99,10 @@ class Commands:
         self._config = config
         self._clock = clock
         self._errand = errand
-        self._answers: OrderedDict[tuple[PartnerId, str], asyncio.Future[Reply]] = OrderedDict()
+        self._since = clock()
+        self._answers: OrderedDict[tuple[PartnerId, str], tuple[float, asyncio.Future[Reply]]] = (
+            OrderedDict()
+        )
 
     def routes(self) -> list[Route]:
         return [Route("POST", (self._dialect.version, "commands", "*"), self._serve)]
@@ -105,10 +117,9 @@ class Commands:
         if order is None:
             raise NotThere("no such command")
         self._check_reply_to(call.connection, order.reply_to)
-        content = hashlib.sha256(call.raw).hexdigest()
-        keys = [(partner, f"url:{order.reply_to}"), (partner, f"{call.request_id}:{content}")]
+        keys = _keys(call)
         for key in keys:
-            if (first := self._answers.get(key)) is not None:
+            if (first := self._said(key)) is not None:
                 return await asyncio.shield(first)
         promised: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._remember(keys, promised)
@@ -118,7 +129,14 @@ class Commands:
             self._failed(keys, promised, error)
             raise
         promised.set_result(Reply(reply.data, reply.code, reply.message))
+        if reply.after is None:
+            self._answers.pop(keys[1], None)  # nothing was promised: asked again, look again
         return reply
+
+    def _said(self, key: tuple[PartnerId, str]) -> asyncio.Future[Reply] | None:
+        """Return the answer to the same request, if that was no more than minutes ago."""
+        at, answer = self._answers.get(key, (0.0, None))
+        return answer if monotonic() - at < REPEATED_WITHIN.total_seconds() else None
 
     def _failed(
         self,
@@ -132,15 +150,15 @@ class Commands:
         else:
             promised.set_exception(error)
             promised.exception()  # nobody may be waiting for it
-        if not isinstance(error, OcpiError):
-            for key in keys:
-                self._answers.pop(key, None)
+        for key in keys[1:] if isinstance(error, OcpiError) else keys:
+            self._answers.pop(key, None)
 
     def _remember(
         self, keys: Sequence[tuple[PartnerId, str]], answer: asyncio.Future[Reply]
     ) -> None:
         for key in keys:
-            self._answers[key] = answer
+            self._answers.pop(key, None)  # the newest last
+            self._answers[key] = monotonic(), answer
         while len(self._answers) > _REMEMBERED:
             self._answers.popitem(last=False)
 
@@ -149,7 +167,7 @@ class Commands:
     ) -> Reply:
         asker = Asker(f"partner:{call.caller.partner}", order.reply_to)
         known = await self._store.command_of_reply(asker.who, order.reply_to)
-        if known is not None:
+        if known is not None and await self._repeats(call, known):
             return self._answer("ACCEPTED")
         match order:
             case StartOrder():
@@ -161,6 +179,22 @@ class Commands:
             case UnsupportedOrder():
                 return self._answer("NOT_SUPPORTED", order.why)
         assert_never(order)
+
+    async def _repeats(self, call: Call, known: CommandRecord) -> bool:
+        """Whether a request is the one that led to *known*, before we restarted.
+
+        Some partners give every command the same response_url, so the address alone says nothing.
+        What a crash left no trace of counts as the same.
+        """
+        if known.created_at >= self._since:
+            return False  # what this process answered, it remembers
+        if self._clock() - known.created_at >= REPEATED_WITHIN:
+            return False
+        if known.outcome not in (None, Outcome.ACCEPTED):
+            return False
+        kept = await self._store.exchanges_about("command", known.id)
+        bodies = {each.request for each in kept if not each.outbound}
+        return not bodies or call.raw[:LARGEST_KEPT_BYTES] in bodies
 
     def _check_reply_to(self, connection: Connection, url: str) -> None:
         if not connection.private and not url.startswith("https://"):
@@ -269,6 +303,7 @@ class Commands:
             site.party if site is not None else None,
             asyncio.Event(),
             monotonic() + seconds,
+            _keys(call)[1],
         )
         reply = self._answer("ACCEPTED")
         self._keep(call, dumps(reply.data), accepted)
@@ -279,7 +314,10 @@ class Commands:
         working = asyncio.ensure_future(self._remote.carry_out(promise.record))
         try:
             await asyncio.wait({working}, timeout=promise.deadline - monotonic())
-            await self._tell(promise, _outcome(working))
+            outcome = _outcome(working)
+            if outcome is not Outcome.ACCEPTED and promise.key is not None:
+                self._answers.pop(promise.key, None)  # asked again, it is a new wish
+            await self._tell(promise, outcome)
             await asyncio.wait({working})  # after a time-out the station may still answer
             _outcome(working)
         finally:
@@ -363,6 +401,13 @@ class Commands:
             session=record.session if record is not None else None,
         )
         self._errand("keep exchange", self._store.commit([KeepExchange(kept)]))
+
+
+def _keys(call: Call) -> tuple[tuple[PartnerId, str], tuple[PartnerId, str]]:
+    """Return what makes a request the same request: its own id and body, or its body alone."""
+    content = hashlib.sha256(call.path[0].encode() + b" " + call.raw).hexdigest()
+    partner = call.caller.partner
+    return (partner, f"{call.request_id}:{content}"), (partner, content)
 
 
 def _outcome(working: asyncio.Future[Answer]) -> Outcome:

@@ -10,7 +10,9 @@ from typing import Any
 
 import structlog
 
+from cms.app.catalogue import Catalogue
 from cms.app.ports import CdrQuery, Page, SessionQuery, Store
+from cms.domain.ids import LocationId
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.paging import Window, page_headers, window
@@ -21,8 +23,16 @@ log = structlog.get_logger()
 
 
 class Lists:
-    def __init__(self, store: Store, render: Renderer, config: OcpiConfig, version: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        render: Renderer,
+        config: OcpiConfig,
+        version: str,
+    ) -> None:
         self._store = store
+        self._catalogue = catalogue
         self._render = render
         self._config = config
         self._version = version
@@ -39,6 +49,7 @@ class Lists:
         found, total = await self._store.sessions(
             SessionQuery(
                 owned_by=call.caller.partner,
+                sites=self._sites(call.party),
                 updated_from=asked.updated_from,
                 updated_to=asked.updated_to,
                 page=Page(asked.offset, asked.limit),
@@ -51,12 +62,21 @@ class Lists:
         found, total = await self._store.cdrs(
             CdrQuery(
                 owned_by=call.caller.partner,
+                sites=self._sites(call.party),
                 updated_from=asked.updated_from,
                 updated_to=asked.updated_to,
                 page=Page(asked.offset, asked.limit),
             )
         )
         return self._page(call, asked, total, [self._render.cdr(each) for each in found])
+
+    def _sites(self, party: str | None) -> frozenset[LocationId] | None:
+        """Return the sites of the party that is addressed; None where it has all of them."""
+        if party is None or len(self._config.parties) < 2:
+            return None
+        return frozenset(
+            site.id for site in self._catalogue.locations.values() if site.party == party
+        )
 
     async def _tariffs(self, call: Call) -> Reply:
         asked = window(call.query, self._config.page_limit)

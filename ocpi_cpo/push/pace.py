@@ -1,4 +1,9 @@
-"""How fast a partner is spoken to: back-off with one probe, and Retry-After. Pure."""
+"""How fast a partner is spoken to: back-off with one probe, and Retry-After. Pure.
+
+A partner that is down for good is asked at most twelve times in its first hour and less often
+afterwards (one probe, pauses of 1 s, 5 s, 25 s ... 15 min), however much is waiting for it: after
+a minute without a sign of life, one request goes ahead of the others.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,12 @@ from dataclasses import dataclass
 from random import random
 
 FIRST_PAUSE_SECONDS = 1.0
-FACTOR = 3.0
+FACTOR = 5.0
+ALIVE_SECONDS = 60.0
 
 
 def pause(failures: int, cap: float, jitter: Callable[[], float] = random) -> float:
-    """Return the pause after *failures* in a row: 1 s, 3 s, 9 s ... *cap*, less up to a tenth.
+    """Return the pause after *failures* in a row: 1 s, 5 s, 25 s ... *cap*, less up to a tenth.
 
     The cap itself is not shortened, so that a partner that is down for good is asked no more often
     than once in *cap* seconds.
@@ -29,6 +35,7 @@ class Pace:
     Attributes:
         in_flight: the most requests at once while all is well.
         failures: requests in a row that brought no answer that decides anything.
+        passed_at: when an answer last decided something.
         suspects: the objects that these were about. As long as it is one and the same, it may be
             the object's fault, and others need not wait.
     """
@@ -38,17 +45,20 @@ class Pace:
     failures: int = 0
     resume_at: float = 0.0
     suspects: frozenset[str] = frozenset()
+    passed_at: float = float("-inf")
 
     def room(self, now: float, flying: int) -> int:
         """Return how many further requests may leave now: none in a pause, one as a probe."""
         if now < self.resume_at:
             return 0
-        allowed = self.in_flight if self.failures == 0 else 1
+        alive = self.failures == 0 and now - self.passed_at < ALIVE_SECONDS
+        allowed = self.in_flight if alive else 1
         return max(0, allowed - flying)
 
-    def passed(self) -> None:
+    def passed(self, now: float) -> None:
         """An answer came that decides something."""
         self.failures, self.resume_at, self.suspects = 0, 0.0, frozenset()
+        self.passed_at = now
 
     def lone_suspect(self) -> str | None:
         """Return the one object that all failures in a row were about, if it is only one."""

@@ -275,10 +275,27 @@ class Worker:
         return None
 
     def _in_turn(self, stream: Stream, item: Item) -> bool:
-        """Tariffs go before the connectors that show them, a session before its bill."""
+        """Tariffs go before the connectors that show them, a session before its bill.
+
+        A tariff that was deleted goes after the connectors that showed it.
+        """
+        if stream is self._tariffs and item.change.deleted:
+            return self._shown_no_more(item)
         if stream is self._locations:
-            return not self._tariffs.flying and all(e.attempts for e in self._tariffs.waiting)
+            ahead = (e for e in self._tariffs.waiting if not e.change.deleted)
+            return not self._tariffs.flying and all(e.attempts for e in ahead)
         return stream is not self._cdrs or self._bill_ready(item)
+
+    def _shown_no_more(self, item: Item) -> bool:
+        """Whether every site that changed before a tariff was deleted is told, or parked."""
+        sites = self._locations
+        if not self._taken(sites):
+            return True
+        if not sites.exhausted and sites.fetched_to < item.change.seq:
+            return False
+        return not any(
+            e.change.seq < item.change.seq for e in (*sites.waiting, *sites.flying.values())
+        )
 
     def _bill_ready(self, item: Item) -> bool:
         """Whether a bill's session is delivered or parked (or is not pushed at all)."""
@@ -308,7 +325,7 @@ class Worker:
             case Result.DONE | Result.NOTHING:
                 if told.result is Result.DONE:
                     self._passes += 1
-                    self._pace.passed()
+                    self._pace.passed(monotonic())
                     self.last_success_at, self.last_error = self._clock(), None
                 stream.land(item)
                 await self._unpark(item)
@@ -316,7 +333,7 @@ class Worker:
                 self.last_error = told.why
                 await self._failed(stream, item, told, began)
             case Result.PARK:
-                self._pace.passed()
+                self._pace.passed(monotonic())
                 self.last_error = told.why
                 await self._park(stream, item, told.why, None)
             case Result.STOP:

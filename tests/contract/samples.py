@@ -144,7 +144,7 @@ LOCATION = Location(
     owner=Business("Owner"),
     opening=OpeningTimes(
         twentyfourseven=False,
-        regular=(Hours(0, "08:00", "20:00"),),
+        regular=(Hours(1, "08:00", "20:00"),),
         closings=(ExceptionalPeriod(NOW, NOW + MINUTE),),
     ),
     parking_type="PARKING_LOT",

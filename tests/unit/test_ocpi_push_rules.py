@@ -103,12 +103,13 @@ def test_a_parked_thing_that_is_tried_again_does_not_hold_the_cursor() -> None:
 
 def test_pauses_grow_to_the_cap_and_stay() -> None:
     pauses = [pause(n, 300, jitter=lambda: 0.0) for n in range(9)]
-    assert pauses == [0, 1, 3, 9, 27, 81, 243, 300, 300]
-    assert pause(3, 300, jitter=lambda: 1.0) == pytest.approx(8.1)
+    assert pauses == [0, 1, 5, 25, 125, 300, 300, 300, 300]
+    assert pause(3, 300, jitter=lambda: 1.0) == pytest.approx(22.5)
 
 
 def test_after_a_failure_one_probe_leaves_at_a_time() -> None:
     pace = Pace(8, 300.0)
+    pace.passed(-1.0)
     assert pace.room(0.0, 3) == 5
     for key in "abcdefgh":  # eight in flight fail together: that is one failure of the partner
         pace.failed(0.0, -1.0, key, None)
@@ -116,8 +117,25 @@ def test_after_a_failure_one_probe_leaves_at_a_time() -> None:
     assert pace.room(0.5, 0) == 0
     assert pace.room(1.0, 0) == 1
     assert pace.room(1.0, 1) == 0
-    pace.passed()
+    pace.passed(1.0)
     assert pace.room(1.0, 0) == 8
+
+
+def test_after_a_silence_one_request_goes_ahead() -> None:
+    pace = Pace(8, 900.0)
+    assert pace.room(0.0, 0) == 1
+    pace.passed(0.0)
+    assert pace.room(59.0, 0) == 8
+    assert pace.room(61.0, 0) == 1
+
+
+def test_a_dead_partner_is_asked_twelve_times_in_its_first_hour_at_most() -> None:
+    pace, now, asked = Pace(8, 900.0), 0.0, 0
+    while now < 3600:
+        asked += 1
+        pace.failed(now, now, f"object {asked}", None)
+        now += pace.waits(now) or 0.0
+    assert 5 <= asked <= 9  # and up to three that were under way when it died
 
 
 def test_one_object_that_fails_alone_is_told_from_a_partner_that_is_down() -> None:

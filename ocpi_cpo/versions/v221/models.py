@@ -185,6 +185,38 @@ class ExceptionalPeriod(Model):
     period_end: When
 
 
+class StatusSchedule(Model):
+    period_begin: When
+    period_end: When | None = None
+    status: Status
+
+
+class PublishToken(Model):
+    uid: Id36 | None = None
+    type: TokenKind | None = None
+    visual_number: Annotated[str, _text(64)] | None = None
+    issuer: Annotated[str, _text(64)] | None = None
+    group_id: Id36 | None = None
+
+
+class EnergySource(Model):
+    source: str
+    percentage: Decimal
+
+
+class EnvironmentalImpact(Model):
+    category: str
+    amount: Decimal
+
+
+class EnergyMix(Model):
+    is_green_energy: bool
+    energy_sources: tuple[EnergySource, ...] | None = None
+    environ_impact: tuple[EnvironmentalImpact, ...] | None = None
+    supplier_name: Annotated[str, _text(64)] | None = None
+    energy_product_name: Annotated[str, _text(64)] | None = None
+
+
 class Hours(Model):
     twentyfourseven: bool
     regular_hours: tuple[RegularHours, ...] | None = None
@@ -209,11 +241,15 @@ class Evse(Model):
     uid: Id36
     evse_id: Id48 | None = None
     status: Status
+    status_schedule: tuple[StatusSchedule, ...] | None = None
     capabilities: tuple[Capability, ...] | None = None
     connectors: tuple[Connector, ...] = Field(min_length=1)
     floor_level: Annotated[str, _text(4)] | None = None
+    coordinates: GeoLocation | None = None
     physical_reference: Annotated[str, _text(16)] | None = None
+    directions: tuple[DisplayText, ...] | None = None
     parking_restrictions: tuple[str, ...] | None = None
+    images: tuple[Image, ...] | None = None
     last_updated: When
 
 
@@ -222,6 +258,7 @@ class Location(Model):
     party_id: Party
     id: Id36
     publish: bool
+    publish_allowed_to: tuple[PublishToken, ...] | None = None
     name: Annotated[str, _text(255)] | None = None
     address: Annotated[str, _text(45)]
     city: Annotated[str, _text(45)]
@@ -231,6 +268,7 @@ class Location(Model):
     coordinates: GeoLocation
     parking_type: str | None = None
     evses: tuple[Evse, ...] | None = None
+    directions: tuple[DisplayText, ...] | None = None
     operator: BusinessDetails | None = None
     suboperator: BusinessDetails | None = None
     owner: BusinessDetails | None = None
@@ -238,6 +276,8 @@ class Location(Model):
     time_zone: Annotated[str, _text(255)]
     opening_times: Hours | None = None
     charging_when_closed: bool | None = None
+    images: tuple[Image, ...] | None = None
+    energy_mix: EnergyMix | None = None
     last_updated: When
 
 
@@ -276,24 +316,6 @@ class Restrictions(Model):
 class TariffElement(Model):
     price_components: tuple[PriceComponent, ...] = Field(min_length=1)
     restrictions: Restrictions | None = None
-
-
-class EnergySource(Model):
-    source: str
-    percentage: Decimal
-
-
-class EnvironmentalImpact(Model):
-    category: str
-    amount: Decimal
-
-
-class EnergyMix(Model):
-    is_green_energy: bool
-    energy_sources: tuple[EnergySource, ...] | None = None
-    environ_impact: tuple[EnvironmentalImpact, ...] | None = None
-    supplier_name: Annotated[str, _text(64)] | None = None
-    energy_product_name: Annotated[str, _text(64)] | None = None
 
 
 class Tariff(Model):
@@ -356,6 +378,13 @@ class Session(Model):
     total_cost: Price | None = None
     status: Literal["ACTIVE", "COMPLETED", "INVALID", "PENDING", "RESERVATION"]
     last_updated: When
+
+
+class ChargingPreferences(Model):
+    profile_type: ProfileKind
+    departure_time: When | None = None
+    energy_need: int | float | None = None
+    discharge_allowed: bool | None = None
 
 
 class CdrLocation(Model):

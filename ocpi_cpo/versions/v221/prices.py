@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from cms.domain.ids import PartnerId
 from cms.domain.tariff import (
     Dimension,
+    DisplayText,
     Element,
     EnergyMix,
     PriceComponent,
@@ -54,19 +56,26 @@ def tariff(own: Tariff, party: PartnerId, last_updated: datetime) -> models.Tari
         id=own.id,
         currency=own.currency,
         type=None if own.kind is None else _KIND[own.kind],
-        tariff_alt_text=tuple(
-            models.DisplayText(language=each.language, text=shortened(each.text, 512))
-            for each in own.names
-        )
-        or None,
+        tariff_alt_text=texts(own.names),
         tariff_alt_url=own.alt_url,
         min_price=_limit(own, own.min_price),
         max_price=_limit(own, own.max_price),
         elements=tuple(_element(own, each) for each in own.elements),
         start_date_time=own.valid_from,
         end_date_time=own.valid_to,
-        energy_mix=_mix(own.energy_mix),
+        energy_mix=energy_mix(own.energy_mix),
         last_updated=last_updated,
+    )
+
+
+def texts(own: Sequence[DisplayText]) -> tuple[models.DisplayText, ...] | None:
+    """Return words in several languages; None for none."""
+    return (
+        tuple(
+            models.DisplayText(language=each.language, text=shortened(each.text, 512))
+            for each in own
+        )
+        or None
     )
 
 
@@ -123,7 +132,8 @@ def _date(at: date | None) -> str | None:
     return None if at is None else at.isoformat()
 
 
-def _mix(mix: EnergyMix | None) -> models.EnergyMix | None:
+def energy_mix(mix: EnergyMix | None) -> models.EnergyMix | None:
+    """Return where the energy comes from."""
     if mix is None:
         return None
     return models.EnergyMix(

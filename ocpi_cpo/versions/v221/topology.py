@@ -10,9 +10,17 @@ from typing import cast, get_args
 
 from cms.domain.ids import TariffId
 from cms.domain.status import EvseState, EvseStatus
-from cms.domain.topology import Business, Coordinates, Evse, EvseParking, Location, OpeningTimes
+from cms.domain.topology import (
+    Business,
+    Coordinates,
+    Evse,
+    EvseParking,
+    Image,
+    Location,
+    OpeningTimes,
+)
 from cms.domain.topology import Connector as Plug
-from ocpi_cpo.versions.v221 import models
+from ocpi_cpo.versions.v221 import models, prices
 from ocpi_cpo.wire import shortened
 
 STATUS: dict[EvseStatus, models.Status] = {
@@ -27,7 +35,10 @@ STATUS: dict[EvseStatus, models.Status] = {
     EvseStatus.UNKNOWN: "UNKNOWN",
 }
 
-_CAPABILITIES = frozenset(get_args(models.Capability))
+NOT_SERVED = frozenset({"CHARGING_PROFILE_CAPABLE", "RESERVABLE"})
+"""What the hardware may be able to do and we do not offer; an EVSE must not claim it."""
+
+_CAPABILITIES = frozenset(get_args(models.Capability)) - NOT_SERVED
 _DAWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -68,6 +79,7 @@ def location(
         party_id=party,
         id=site.id,
         publish=site.publish,
+        publish_allowed_to=_allowed(site),
         name=site.name and shortened(site.name, 255),
         address=shortened(site.address, 45),
         city=shortened(site.city, 45),
@@ -77,6 +89,7 @@ def location(
         coordinates=coordinates(site.coordinates),
         parking_type=site.parking_type,
         evses=tuple(evse(each) for each in evses) or None,
+        directions=prices.texts(site.directions),
         operator=_business(site.operator),
         suboperator=_business(site.suboperator),
         owner=_business(site.owner),
@@ -84,6 +97,8 @@ def location(
         time_zone=site.time_zone,
         opening_times=_hours(site.opening),
         charging_when_closed=site.charging_when_closed,
+        images=_images(site.images),
+        energy_mix=prices.energy_mix(site.energy_mix),
         last_updated=newest,
     )
 
@@ -98,11 +113,15 @@ def evse(view: EvseView) -> models.Evse:
         uid=own.uid,
         evse_id=own.evse_id,
         status=STATUS[view.state.status],
+        status_schedule=_schedule(own),
         capabilities=capabilities or None,
         connectors=tuple(connector(each, view) for each in own.connectors),
         floor_level=own.floor_level and shortened(own.floor_level, 4),
+        coordinates=None if own.coordinates is None else coordinates(own.coordinates),
         physical_reference=own.physical_reference and shortened(own.physical_reference, 16),
+        directions=prices.texts(own.directions),
         parking_restrictions=own.parking_restrictions or None,
+        images=_images(own.images),
         last_updated=view.last_updated,
     )
 
@@ -129,6 +148,51 @@ def coordinates(place: Coordinates) -> models.GeoLocation:
     return models.GeoLocation(
         latitude=format(place.latitude.quantize(micro), "f"),
         longitude=format(place.longitude.quantize(micro), "f"),
+    )
+
+
+def _allowed(site: Location) -> tuple[models.PublishToken, ...] | None:
+    return (
+        tuple(
+            models.PublishToken(
+                uid=each.uid,
+                type=cast(models.TokenKind | None, each.type),
+                visual_number=each.visual_number,
+                issuer=each.issuer,
+                group_id=each.group,
+            )
+            for each in site.publish_to
+        )
+        or None
+    )
+
+
+def _images(images: Sequence[Image]) -> tuple[models.Image, ...] | None:
+    return (
+        tuple(
+            models.Image(
+                url=each.url,
+                thumbnail=each.thumbnail,
+                category=each.category,
+                type=each.type,
+                width=each.width,
+                height=each.height,
+            )
+            for each in images
+        )
+        or None
+    )
+
+
+def _schedule(own: Evse) -> tuple[models.StatusSchedule, ...] | None:
+    return (
+        tuple(
+            models.StatusSchedule(
+                period_begin=each.begin, period_end=each.end, status=STATUS[each.status]
+            )
+            for each in own.schedule
+        )
+        or None
     )
 
 
