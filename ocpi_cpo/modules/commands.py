@@ -190,8 +190,6 @@ class Commands:
             return False  # what this process answered, it remembers
         if self._clock() - known.created_at >= REPEATED_WITHIN:
             return False
-        if known.outcome not in (None, Outcome.ACCEPTED):
-            return False
         kept = await self._store.exchanges_about("command", known.id)
         bodies = {each.request for each in kept if not each.outbound}
         return not bodies or call.raw[:LARGEST_KEPT_BYTES] in bodies

@@ -1,0 +1,468 @@
+"""The rest of A7 to A9: sessions, bills and tariffs as their owner sees them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cms.app.writes import KeepTariff, PutCdr, Touch
+from cms.domain.cdr import Cdr, credit
+from cms.domain.errors import InvalidValue
+from cms.domain.ids import CdrId, EvseUid, LocationId, PartnerId, TariffId
+from cms.domain.rating import rate
+from cms.domain.session import SessionStatus
+from cms.domain.tariff import (
+    Basis,
+    Dimension,
+    DisplayText,
+    Element,
+    PriceComponent,
+    ReservationPhase,
+    Restrictions,
+    Tariff,
+    TariffKind,
+    Tax,
+    tariff_hash,
+)
+from cms.domain.token import AuthMethod
+from cms.domain.usage import Usage, UsageKind
+from ocpi_cpo.config import OwnParty
+from ocpi_cpo.versions.v221 import bills, prices
+from simulators.emsp.faults import Fault, Kind
+from simulators.emsp.models import Tariff as WireTariff
+from simulators.emsp.partner import Emsp
+from tests.conformance.ocpi.world import (
+    EMP,
+    OPERATOR,
+    OTHER,
+    SHELF,
+    SITE,
+    STATION,
+    Asker,
+    World,
+    bill_of,
+    now,
+    running,
+    shelf,
+)
+from tests.conformance.statements import reading, statement
+
+ALL_TIME = "date_from=2020-01-01T00:00:00Z"
+NOON = datetime(2026, 3, 3, 6, 30, tzinfo=UTC)  # 12:00 in Kolkata
+KOLKATA = ZoneInfo("Asia/Kolkata")
+PARTIES = (OwnParty("IN", "CPO", "One"), OwnParty("IN", "TWO", "Two"))
+
+
+async def sessions(ask: Asker) -> list[Any]:
+    found: list[Any] = (await ask("GET", f"/2.2.1/sessions?{ALL_TIME}")).data
+    return found
+
+
+# -- A7
+
+
+@pytest.mark.parametrize(
+    ("method", "word"),
+    [
+        (AuthMethod.REQUEST, "AUTH_REQUEST"),
+        (AuthMethod.COMMAND, "COMMAND"),
+        (AuthMethod.WHITELIST, "WHITELIST"),
+    ],
+)
+async def test_se_11_and_12_method_and_reference_are_the_last_ones(
+    cpo: World, ask: Asker, method: AuthMethod, word: str
+) -> None:
+    session = await cpo.session(reference="FIRST")
+    await cpo.keep(replace(session, method=method, reference="LAST"))
+    [shown] = await sessions(ask)
+    assert (shown["auth_method"], shown["authorization_reference"]) == (word, "LAST")
+
+
+async def test_cd_17_the_bill_has_the_last_method_and_reference(cpo: World, ask: Asker) -> None:
+    session = await cpo.session(reference="LAST", method=AuthMethod.COMMAND)
+    bill = replace(
+        bill_of(replace(session, ended_at=now())), reference="LAST", method=AuthMethod.COMMAND
+    )
+    await keep_bill(cpo, bill)
+    [shown] = (await ask("GET", "/2.2.1/cdrs")).data
+    assert (shown["auth_method"], shown["authorization_reference"]) == ("COMMAND", "LAST")
+
+
+async def test_se_15_a_session_without_energy_is_pushed_and_completed(
+    cpo: World, emsp: Emsp, ask: Asker
+) -> None:
+    session = await cpo.session(delivered_wh=0)
+    assert "end_date_time" not in (await sessions(ask))[0]
+    await cpo.settle(session)
+    history = lambda: emsp.history("sessions", "IN", "CPO", session.id)
+    await emsp.wait_for(lambda: history() and (history()[-1].body or {})["status"] == "COMPLETED")
+    last = history()[-1].body or {}
+    assert last["kwh"] == 0 and last["end_date_time"]
+
+
+async def test_se_16_momentary_values_never_stand_in_a_bill(cpo: World, ask: Asker) -> None:
+    await cpo.settle(await cpo.session())
+    [bill] = (await ask("GET", "/2.2.1/cdrs")).data
+    kinds = {d["type"] for period in bill["charging_periods"] for d in period["dimensions"]}
+    assert kinds
+    forbidden = {"CURRENT", "POWER", "ENERGY_IMPORT", "ENERGY_EXPORT", "STATE_OF_CHARGE"}
+    assert not kinds & forbidden
+
+
+async def able(cpo: World, *tariffs: TariffId) -> None:
+    """Let the EVSE take charging preferences."""
+    station = cpo.catalogue.stations[STATION]
+    [evse] = station.evses
+    plug = replace(evse.connectors[0], tariffs=(SHELF, *tariffs))
+    capable = replace(
+        evse, connectors=(plug,), capabilities=("RFID_READER", "CHARGING_PREFERENCES_CAPABLE")
+    )
+    await cpo.administration.put_station(replace(station, evses=(capable,)), OPERATOR)
+
+
+def preferences(session: Any) -> str:
+    return f"/2.2.1/sessions/{session.id}/charging_preferences"
+
+
+async def test_se_17_and_19_preferences_are_answered_with_one_word(cpo: World, ask: Asker) -> None:
+    green = replace(shelf(TariffId("GREEN")), kind=TariffKind.PROFILE_GREEN)
+    await cpo.administration.put_tariff(green, OPERATOR)
+    await able(cpo, green.id)
+    session = await cpo.session()
+    answers = {}
+    for profile in ("FAST", "GREEN"):
+        heard = await ask("PUT", preferences(session), {"profile_type": profile})
+        assert (heard.http, heard.code) == (200, 1000)
+        answers[profile] = heard.data
+    assert answers == {"FAST": "PROFILE_TYPE_NOT_SUPPORTED", "GREEN": "NOT_POSSIBLE"}
+    heard = await ask("PUT", preferences(session), {"departure_time": "2026-12-01T10:00:00Z"})
+    assert (heard.http, heard.code) == (200, 2001)
+    assert "profile_type" in heard.envelope["status_message"]
+
+
+async def test_se_17_the_profile_that_a_session_runs_under_is_accepted(
+    cpo: World, ask: Asker
+) -> None:
+    await able(cpo)
+    hash = tariff_hash(shelf())
+    session = await cpo.session(tariff=hash)
+    await cpo.store.commit([KeepTariff(hash, shelf())])
+    body = {"profile_type": "REGULAR", "energy_need": 20.5}
+    assert (await ask("PUT", preferences(session), body)).data == "ACCEPTED"
+
+
+@reading
+async def test_se_18_preferences_that_cannot_be_answer_404(cpo: World, ask: Asker) -> None:
+    session, foreign = await cpo.session(), await cpo.session(OTHER)
+    wish = {"profile_type": "REGULAR"}
+    heard = await ask("PUT", preferences(session), wish)
+    assert (heard.http, heard.code) == (404, 2001)
+    await able(cpo)
+    heard = await ask("PUT", preferences(foreign), wish)
+    assert heard.http == 404
+    heard = await ask("PUT", "/2.2.1/sessions/NOPE/charging_preferences", wish)
+    assert heard.http == 404
+
+
+@reading
+@statement("RT-11")
+async def test_sessions_and_bills_are_narrowed_to_the_party_that_is_addressed() -> None:
+    async with running(parties=PARTIES) as cpo, Emsp() as emsp:
+        await cpo.small_network()
+        await cpo.add_site(LocationId("TWO-1"), party=PartnerId("IN*TWO"))
+        await cpo.connect(emsp)
+        ask = Asker(cpo.base, emsp.connection.outbound)
+        one, two = await cpo.session(), await cpo.session(location=LocationId("TWO-1"))
+        for session, party in ((one, "CPO"), (two, "TWO")):
+            bill = bill_of(replace(session, ended_at=now()))
+            place = replace(
+                bill.place, location=session.location or SITE, party=PartnerId(f"IN*{party}")
+            )
+            await keep_bill(cpo, replace(bill, place=place))
+        for session, party in ((one, "CPO"), (two, "TWO")):
+            to = {"OCPI-to-country-code": "IN", "OCPI-to-party-id": party}
+            for module in (f"sessions?{ALL_TIME}", "cdrs"):
+                heard = await ask("GET", f"/2.2.1/{module}", headers=to)
+                assert [each.get("session_id", each["id"]) for each in heard.data] == [session.id]
+                assert {each["party_id"] for each in heard.data} == {party}
+                assert heard.headers["X-Total-Count"] == "1"
+        assert len(await sessions(ask)) == 2
+
+
+# -- A8
+
+
+async def keep_bill(cpo: World, bill: Cdr) -> Cdr:
+    done = await cpo.store.commit([PutCdr(bill), Touch("cdr", bill.id, bill.owner)])
+    cpo.live.publish(done.touched)
+    return bill
+
+
+async def test_cd_05_and_06_a_credit_takes_a_bill_back_and_a_new_one_follows(
+    cpo: World, emsp: Emsp, ask: Asker
+) -> None:
+    bill = await cpo.settle(await cpo.session())
+    back = await keep_bill(cpo, credit(bill, CdrId(f"{bill.id}-C"[:39]), now()))
+    await keep_bill(cpo, replace(bill, id=CdrId("ANEW"), created_at=now()))
+    await emsp.wait_for(lambda: len(emsp.store.cdrs) == 3)
+    shown = {each["id"]: each for each in (await ask("GET", "/2.2.1/cdrs")).data}
+    first, taken, anew = shown[bill.id], shown[back.id], shown["ANEW"]
+    assert (taken["credit"], taken["credit_reference_id"]) == (True, bill.id)
+    assert taken["total_cost"] == {k: -v for k, v in first["total_cost"].items()}
+    same = set(first) - {"id", "total_cost", "last_updated"}
+    assert {k: taken[k] for k in same} == {k: first[k] for k in same}
+    assert not {"credit", "credit_reference_id"} & (set(first) | set(anew))
+
+
+@reading
+async def test_cd_07_and_08_a_bill_is_credited_once_and_ids_have_their_lengths(
+    cpo: World, emsp: Emsp
+) -> None:
+    bill = await cpo.settle(await cpo.session())
+    back = credit(bill, CdrId("C" * 39), now())
+    with pytest.raises(InvalidValue):
+        credit(back, CdrId("D"), now())
+    with pytest.raises(InvalidValue):
+        credit(bill, CdrId("C" * 40), now())
+    with pytest.raises(InvalidValue):
+        replace(bill, id=CdrId("C" * 37))
+
+
+BORDERED = Tariff(
+    TariffId("BORDERED"),
+    "INR",
+    (
+        Element(
+            (PriceComponent(Dimension.ENERGY, Decimal(10)),), Restrictions(end_time=time(12, 30))
+        ),
+        Element((PriceComponent(Dimension.ENERGY, Decimal(20)),), Restrictions(max_kwh=Decimal(9))),
+        Element(
+            (
+                PriceComponent(Dimension.ENERGY, Decimal(30)),
+                PriceComponent(Dimension.PARKING_TIME, Decimal(60), 900),
+            ),
+        ),
+    ),
+)
+
+
+def bordered(cpo: World, session: Any) -> Cdr:
+    """An hour with 12 kWh, then 20 minutes of parking; prices change at 12:30 and at 9 kWh."""
+    usages = [
+        Usage(NOON, NOON + timedelta(hours=1), 12_000, UsageKind.CHARGING, 12_000, 52_000),
+        Usage(NOON + timedelta(hours=1), NOON + timedelta(minutes=80), 0, UsageKind.PARKING),
+    ]
+    rating = rate(BORDERED, usages, KOLKATA)
+    ended = NOON + timedelta(minutes=80)
+    return replace(
+        bill_of(replace(session, started_at=NOON, ended_at=ended)),
+        energy_wh=12_000,
+        total_time=ended - NOON,
+        parking_time=rating.parking_time,
+        rating=rating,
+        tariffs=(BORDERED,),
+        total=rating.total,
+    )
+
+
+@reading
+async def test_cd_15_and_18_to_22_periods_change_with_prices_and_hold_what_was_measured(
+    cpo: World, emsp: Emsp
+) -> None:
+    bill = await keep_bill(cpo, bordered(cpo, await cpo.session()))
+    await emsp.wait_for(lambda: emsp.store.cdrs)
+    [shown] = emsp.store.cdrs.values()
+    assert shown["id"] == bill.id
+    periods = shown["charging_periods"]
+    starts = [each["start_date_time"] for each in periods]
+    assert starts == [
+        "2026-03-03T06:30:00Z",
+        "2026-03-03T07:00:00Z",
+        "2026-03-03T07:15:00Z",
+        "2026-03-03T07:30:00Z",
+    ]
+    volumes = [{d["type"]: d["volume"] for d in each["dimensions"]} for each in periods]
+    assert [each["ENERGY"] for each in volumes] == [6, 3, 3, 0]  # kWh, not counted on
+    assert [each.get("TIME") for each in volumes[:3]] == [Decimal("0.5")] + [Decimal("0.25")] * 2
+    assert "TIME" not in volumes[3]
+    parked = volumes[3]["PARKING_TIME"]
+    assert abs(parked - Decimal(20) / 60) < Decimal("1e-6")  # 20 minutes, though 30 are billed
+    assert shown["total_parking_cost"]["excl_vat"] == 30
+    assert volumes[0]["MAX_POWER"] == 12 and volumes[0]["MAX_CURRENT"] == 52
+    assert shown["total_energy"] == sum(each["ENERGY"] for each in volumes)
+    assert abs(shown["total_time"] - Decimal(80) / 60) < Decimal("1e-6")
+    assert {each["tariff_id"] for each in periods} == {each["id"] for each in shown["tariffs"]}
+    assert not emsp.cost_differences and not emsp.complaints
+
+
+async def test_cd_21_a_throttled_car_that_wants_power_is_not_parking() -> None:
+    """The engine is told what the car asks for, not what it gets."""
+    usage = Usage(NOON, NOON + timedelta(hours=1), 0, UsageKind.CHARGING, 0, 0)
+    rating = rate(BORDERED, [usage], KOLKATA)
+    assert rating.parking_time == timedelta(0)
+
+
+async def test_cd_12_a_place_is_flat_and_short_enough(cpo: World) -> None:
+    session = await cpo.session()
+    bill = bill_of(replace(session, ended_at=now()))
+    place = replace(bill.place, address="a" * 80, state="s" * 30)
+    shown = bills.cdr(replace(bill, place=place), now()).wire()["cdr_location"]
+    assert len(shown["address"]) == 45 and len(shown["state"]) == 20
+    assert shown["evse_uid"] == EvseUid("CS1-1") and "evses" not in shown
+
+
+async def test_cd_25_a_bill_is_sent_at_once(cpo: World, emsp: Emsp) -> None:
+    await cpo.settle(await cpo.session())
+    await emsp.wait_for(lambda: emsp.store.cdrs, timeout=2.0)
+
+
+@reading
+async def test_cd_26_an_invalid_session_has_no_bill_and_a_free_one_costs_nothing(
+    cpo: World, emsp: Emsp, ask: Asker
+) -> None:
+    session = await cpo.session(status=SessionStatus.INVALID, ended_at=now())
+    await emsp.wait_for(
+        lambda: [
+            v
+            for v in emsp.history("sessions", "IN", "CPO", session.id)
+            if v.body and v.body["status"] == "INVALID"
+        ]
+    )
+    free = Tariff(TariffId("F"), "INR", (Element((PriceComponent(Dimension.FLAT, Decimal(0)),)),))
+    bill = bill_of(replace(await cpo.session(), ended_at=now()))
+    rating = rate(free, [Usage(bill.started_at, bill.ended_at, 1500)], KOLKATA)
+    await keep_bill(cpo, replace(bill, rating=rating, tariffs=(free,), total=rating.total))
+    await emsp.wait_for(lambda: emsp.store.cdrs)
+    [shown] = (await ask("GET", "/2.2.1/cdrs")).data
+    assert shown["total_cost"] == {"excl_vat": 0, "incl_vat": 0}
+    assert [each["id"] for each in shown["tariffs"]] == ["F"]
+
+
+@reading
+async def test_cd_27_a_bill_whose_answer_was_lost_is_sent_again_unchanged(
+    cpo: World, emsp: Emsp
+) -> None:
+    emsp.faults.add(Fault(Kind.CUT_AFTER, "cdrs", "POST", times=1))
+    await cpo.settle(await cpo.session())
+    await emsp.wait_for(lambda: len(emsp.pushes("cdrs")) == 2)
+    first, second = emsp.pushes("cdrs")
+    assert first.body == second.body
+    assert len(emsp.store.cdrs) == 1
+
+
+# -- A9
+
+
+@reading
+async def test_ta_04_a_deletion_leaves_bills_and_running_sessions_alone(
+    cpo: World, ask: Asker
+) -> None:
+    await cpo.settle(await cpo.session())
+    running_one = await cpo.session()
+    before = (await ask("GET", "/2.2.1/cdrs")).data
+    station = cpo.catalogue.stations[STATION]
+    bare = tuple(
+        replace(e, connectors=tuple(replace(c, tariffs=()) for c in e.connectors))
+        for e in station.evses
+    )
+    await cpo.administration.put_station(replace(station, evses=bare), OPERATOR)
+    await cpo.administration.drop_tariff(SHELF, OPERATOR)
+    assert (await ask("GET", "/2.2.1/cdrs")).data == before
+    assert running_one.id in {each["id"] for each in await sessions(ask)}
+
+
+async def test_ta_06_prices_are_net_and_the_tax_is_a_percentage(cpo: World, ask: Asker) -> None:
+    vat = (Tax("CGST", Decimal("2.5")), Tax("SGST", Decimal("2.5")))
+    components = (
+        PriceComponent(Dimension.ENERGY, Decimal("21.00"), taxes=vat),
+        PriceComponent(Dimension.TIME, Decimal("30.00"), taxes=()),
+        PriceComponent(Dimension.FLAT, Decimal("5.00"), taxes=(Tax("GST", Decimal(0)),)),
+    )
+    book = Tariff(TariffId("TAXED"), "INR", (Element(components),), Basis.GROSS)
+    await cpo.administration.put_tariff(book, OPERATOR)
+    listed = {each["id"]: each for each in (await ask("GET", "/2.2.1/tariffs")).data}
+    energy, hours, flat = listed["TAXED"]["elements"][0]["price_components"]
+    assert (energy["price"], energy["vat"]) == (20, 5)
+    assert hours["price"] == 30 and "vat" not in hours
+    assert (flat["price"], flat["vat"]) == (5, 0)
+
+
+async def test_ta_07_kind_and_validity_are_said_and_a_future_tariff_is_sent_ahead(
+    cpo: World, emsp: Emsp
+) -> None:
+    begins = now().replace(microsecond=0) + timedelta(days=7)
+    book = replace(
+        shelf(TariffId("NEXT"), "19.00"),
+        kind=TariffKind.REGULAR,
+        valid_from=begins,
+        valid_to=begins + timedelta(days=30),
+    )
+    await cpo.administration.put_tariff(book, OPERATOR)
+    sent = await emsp.wait_for(lambda: emsp.store.tariffs.get(("IN", "CPO", "NEXT")))
+    WireTariff.model_validate(sent)
+    assert sent["type"] == "REGULAR"
+    assert sent["start_date_time"] == begins.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert "type" not in emsp.store.tariffs["IN", "CPO", SHELF]
+    ref = next(iter(cpo.catalogue.stations[STATION].evses)).ref
+    assert [t.id for t in cpo.catalogue.tariffs_for(ref, 1, EMP, now())] == [SHELF]
+
+
+async def test_ta_08_a_running_session_keeps_the_tariff_that_it_started_with(cpo: World) -> None:
+    """Its price is made from the snapshot that it refers to by content."""
+    before = tariff_hash(shelf())
+    session = await cpo.session(tariff=before)
+    await cpo.store.commit([KeepTariff(before, shelf())])
+    await cpo.administration.put_tariff(shelf(SHELF, "99.00"), OPERATOR)
+    kept = await cpo.store.session(session.id)
+    assert kept is not None and kept.session.tariff == before
+    assert await cpo.store.tariff_snapshot(before) == shelf()
+
+
+def test_ta_09_free_is_one_flat_component_of_nothing() -> None:
+    free = Tariff(TariffId("F"), "INR", (Element((PriceComponent(Dimension.FLAT, Decimal(0)),)),))
+    shown = prices.tariff(free, PartnerId("IN*CPO"), now()).wire()
+    [element] = shown["elements"]
+    [component] = element["price_components"]
+    assert component == {"type": "FLAT", "price": Decimal(0), "step_size": 1}
+    assert set(element) == {"price_components"}
+
+
+async def test_ta_10_alternative_texts_stand_beside_the_elements(cpo: World, emsp: Emsp) -> None:
+    texts = (DisplayText("en", "Bring your own cable"), DisplayText("mr", "स्वतःची केबल आणा"))
+    await cpo.administration.put_tariff(replace(shelf(), names=texts), OPERATOR)
+    sent = await emsp.wait_for(
+        lambda: t if (t := emsp.store.tariffs["IN", "CPO", SHELF]).get("tariff_alt_text") else None
+    )
+    assert sent["elements"]
+    assert [each["text"] for each in sent["tariff_alt_text"]] == [each.text for each in texts]
+
+
+def test_ta_11_times_of_day_are_written_as_hours_and_minutes() -> None:
+    window = Restrictions(start_time=time(22), end_time=time(0), day_of_week=frozenset({5, 6}))
+    energy = (PriceComponent(Dimension.ENERGY, Decimal(1)),)
+    book = Tariff(TariffId("N"), "INR", (Element(energy, window),))
+    shown = prices.tariff(book, PartnerId("IN*CPO"), now()).wire()
+    assert shown["elements"][0]["restrictions"] == {
+        "start_time": "22:00",
+        "end_time": "00:00",
+        "day_of_week": ("SATURDAY", "SUNDAY"),
+    }
+
+
+def test_ta_12_reserved_time_has_flat_and_time_prices_only() -> None:
+    held = Restrictions(reservation=ReservationPhase.RESERVED)
+    for dimension in (Dimension.ENERGY, Dimension.PARKING_TIME):
+        with pytest.raises(InvalidValue):
+            Element((PriceComponent(dimension, Decimal(1)),), held)
+    Element((PriceComponent(Dimension.TIME, Decimal(1)),), held)
+
+
+def test_ta_13_a_component_has_a_step_of_one_unless_somebody_wants_another() -> None:
+    shown = prices.tariff(shelf(), PartnerId("IN*CPO"), now()).wire()
+    assert shown["elements"][-1].get("restrictions") is None
+    assert shown["elements"][0]["price_components"][0]["step_size"] == 1
