@@ -51,13 +51,14 @@ async def test_ve_03_credentials_are_listed_once_and_a_partners_role_of_it_is_ig
         assert connection is not None and connection.credentials_url == odd.url("credentials")
 
 
+@reading
 async def test_ve_05_and_08_unknown_modules_are_ignored_and_addresses_kept_as_given(
     cpo: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Odd(Emsp):
-        def endpoints(self) -> list[Any]:
+        def endpoints(self, *version: Any) -> list[Any]:
             odd = {"identifier": "nl-tnm-x", "role": "SENDER", "url": f"{self.base_url}/x"}
-            return [odd, *super().endpoints(), {"identifier": "junk"}]
+            return [odd, *super().endpoints(*version), {"identifier": "junk"}]
 
     async with Odd() as emsp:
         await cpo.connect(emsp)
