@@ -403,6 +403,7 @@ def ocpi_of(config: Config) -> OcpiConfig:
         (own,),
         page_limit=config.ocpi.page_limit,
         request_timeout=timedelta(seconds=config.ocpi.timeout_seconds),
+        allow_private=config.ocpi.allow_private_addresses,
     )
 
 

@@ -43,6 +43,7 @@ class OcpiConfig:
         parked_retry: when an object that failed while others passed is tried again.
         backoff_cap: the longest pause before a partner that is down is tried again.
         versions: of OCPI, that partners may choose from.
+        allow_private: partners' addresses may lead to private networks, every partner's.
         pull_tokens_every: how often the partners' token lists are read again, beside their pushes.
     """
 
@@ -60,6 +61,7 @@ class OcpiConfig:
     backoff_cap: timedelta = timedelta(minutes=15)
     poll: timedelta = timedelta(seconds=5)
     pull_tokens_every: timedelta = timedelta(hours=6)
+    allow_private: bool = False
 
     def url(self, *segments: str) -> str:
         """Return an address of ours."""

@@ -59,4 +59,5 @@ class Partners:
 
     def _partner(self, id: PartnerId, name: str, private: bool) -> Partner:
         known = self._catalogue.partners.get(id) or Partner(id, name)
+        private = private or self._config.allow_private
         return replace(known, name=name, allow_private_addresses=private)
