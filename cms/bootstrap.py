@@ -141,20 +141,13 @@ class StationEyes:
 class Parts:
     """Everything that one process is made of, wired. Nothing runs yet; no socket is open."""
 
-    def __init__(
-        self,
-        config: Config,
-        store: SqlStore,
-        kept: Restored,
-        supervisor: Supervisor,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, config: Config, store: SqlStore, kept: Restored, supervisor: Supervisor):
         self.config = config
         self.store = store
         self.clock = utc_now
         self.kept = kept
         self.supervisor = supervisor
-        self.metrics = metrics
+        self.metrics = Metrics()
         self.vitals = Vitals(self.metrics.registry)
         self.catalogue = Catalogue()
         self.live = LiveState()
@@ -489,9 +482,8 @@ async def assembled(config: Config) -> AsyncIterator[Parts]:
             )
         except CmsError as error:
             raise ConfigError(f"database.url: {error}") from None
-        metrics = Metrics()
-        supervisor = await stack.enter_async_context(supervised(metrics.task_deaths.inc))
-        parts = Parts(config, store, await store.restore(), supervisor, metrics)
+        supervisor = await stack.enter_async_context(supervised())
+        parts = Parts(config, store, await store.restore(), supervisor)
         await parts.start()
         yield parts
 
