@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -10,7 +11,7 @@ from cms.app.catalogue import Catalogue
 from cms.app.ports import Clock, Store
 from cms.app.writes import KeepExchange
 from cms.domain.ids import EvseRef, PartnerId
-from cms.domain.token import AuthMethod, Decision, Token, TokenType, Verdict
+from cms.domain.token import AuthMethod, Decision, Token, TokenType, Verdict, Whitelist
 from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection, Connections
@@ -63,7 +64,7 @@ class Authority:
             url = with_query(url, type=dialect.token_type(type))
         place, evse_uid = self._place(dialect, where)
         answer = await self._ask(connection, url, uid, place)
-        return self._decision(connection, answer, token, evse_uid)
+        return self._decision(connection, answer, token, uid, evse_uid)
 
     async def _ask(
         self, connection: Connection, url: str, uid: str, place: Json | None
@@ -87,11 +88,12 @@ class Authority:
         connection: Connection,
         answer: PartnerAnswer,
         token: Token | None,
+        uid: str,
         evse_uid: str | None,
     ) -> Decision | None:
         """Read an answer. Only an answer that says no is a no; the rest is silence."""
         if answer.ok:
-            return self._read(connection, answer.data, token, evse_uid)
+            return self._read(connection, answer.data, token, uid, evse_uid)
         if answer.kind is Kind.MISSING or answer.code == _UNKNOWN_TOKEN:
             return _no("the partner does not know this token", token)
         if answer.code == _NOT_ENOUGH:
@@ -102,7 +104,12 @@ class Authority:
         return None
 
     def _read(
-        self, connection: Connection, data: Any, token: Token | None, evse_uid: str | None
+        self,
+        connection: Connection,
+        data: Any,
+        token: Token | None,
+        uid: str,
+        evse_uid: str | None,
     ) -> Decision | None:
         try:
             decision = dialect_of(connection.version).read_decision(data, token, evse_uid)
@@ -112,7 +119,18 @@ class Authority:
         known = decision.token
         if known is not None and known.partner != connection.partner:
             return _no("the partner answers with a token of another party", token)
+        if known is None and decision.accepted:
+            return replace(decision, token=_unnamed(connection.partner, uid))
         return decision
+
+
+def _unnamed(partner: PartnerId, uid: str) -> Token:
+    """Return the token of somebody whom *partner* lets charge without saying who it is.
+
+    2.1.1 has no way to say it. The uid stands in for the contract, so that the bill finds its
+    payer; the copy may never decide by itself.
+    """
+    return Token(partner, uid, TokenType.RFID, uid, partner, True, Whitelist.NEVER)
 
 
 def _no(why: str, token: Token | None) -> Decision:
