@@ -436,35 +436,32 @@ class StationConnection(Talk):
             return None
         return soon
 
-    async def _work(self, received: Received, soon: Awaitable[bytes | None]) -> None:
+    async def _work(self, received: Received, soon: Awaitable[bytes | None] | None) -> None:
         """Serve the inbox in order until it is empty."""
         assert self._inbox is not None
+        hub, later = self._hub, soon
         try:
-            await self._finish(received, soon)
-            while self._inbox:
+            while True:
+                if later is not None:
+                    hub.waiting[self] = hub.loop.time()
+                    data = await later
+                    hub.waiting.pop(self, None)
+                    self._answer(received, data)
+                if not self._inbox:
+                    break
                 received = self._inbox.popleft()
                 later = self._serve(received)
-                if later is not None:
-                    await self._finish(received, later)
         except StoreDown:
             self._store_down()
         except Exception:
             log.exception("call.failed", action=received.action, station=self.visit.station)
             self.close(INTERNAL, "internal error")
         finally:
+            hub.waiting.pop(self, None)
             if self._worker is not None:
-                self._hub.tasks.discard(self._worker)
+                hub.tasks.discard(self._worker)
             self._worker = self._inbox = None
             self._resume()
-
-    async def _finish(self, received: Received, soon: Awaitable[bytes | None]) -> None:
-        waiting = self._hub.waiting
-        waiting[self] = self._hub.loop.time()
-        try:
-            data = await soon
-        finally:
-            waiting.pop(self, None)
-        self._answer(received, data)
 
     def _answer(self, received: Received, data: bytes | None) -> None:
         if data is not None:

@@ -8,7 +8,7 @@ a charger says is refused for being odd: it is kept, flagged, acknowledged.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -284,12 +284,23 @@ class Charging:
         decision: Decision | None,
     ) -> Ack:
         try:
+            session = self._told_again(frame.visit.station, transaction, event)
+            if session is not None:
+                return await self._continue(frame, session, event, decision)
             return await self._take(frame, transaction, event, decision)
         except UnitRefused as refused:
             ack = Ack(verdict=None if decision is None else decision.verdict)
             if event.kind is EventKind.STARTED and transaction is None:
                 ack = replace(ack, transaction=self._draw())
             return await self._quarantine(frame, transaction, event, str(refused), ack)
+
+    def _told_again(
+        self, station: StationId, transaction: TransactionId | None, event: TransactionEvent
+    ) -> Session | None:
+        """Return the open session that an event names; most events are of one."""
+        if transaction is None or not (_named_by_charger(event) or names_one(transaction)):
+            return None
+        return self.session_of(station, transaction)
 
     async def _take(
         self,
@@ -301,12 +312,9 @@ class Charging:
         station = frame.visit.station
         if event.kind is EventKind.STARTED and transaction is None:
             return await self._start(frame, None, event, decision)
-        theirs = event.seq_no is not None or event.kind is EventKind.STARTED
+        theirs = _named_by_charger(event)
         if transaction is None or not (theirs or names_one(transaction)):
             return await self._nameless(frame, transaction, event, decision)
-        session = self.session_of(station, transaction)
-        if session is not None:
-            return await self._continue(frame, session, event, decision)
         if theirs and event.kind is EventKind.STARTED:
             return await self._start(frame, transaction, event, decision)
         kept = await self._store.session_of(station, transaction)
@@ -333,20 +341,20 @@ class Charging:
         self._live.put_session(session)
         return await self._continue(frame, session, event, decision)
 
-    async def _continue(
+    def _continue(
         self,
         frame: Frame,
         session: Session,
         event: TransactionEvent,
         decision: Decision | None,
-    ) -> Ack:
+    ) -> Awaitable[Ack]:
         match event.kind:
-            case EventKind.STARTED:
-                return await self._begin_late(frame, session, event, decision)
             case EventKind.UPDATED:
-                return await self._sample(frame, session, event, decision)
+                return self._sample(frame, session, event, decision)
+            case EventKind.STARTED:
+                return self._begin_late(frame, session, event, decision)
             case EventKind.ENDED:
-                return await self._end(frame, session, event, decision)
+                return self._end(frame, session, event, decision)
 
     # -- starts
 
@@ -828,6 +836,11 @@ class Charging:
 
 
 # ---------------------------------------------------------------- small questions
+
+
+def _named_by_charger(event: TransactionEvent) -> bool:
+    """Whether the transaction's name is the charger's own, so that any text may be one."""
+    return event.seq_no is not None or event.kind is EventKind.STARTED
 
 
 def _flow(report: ConnectorReport) -> ChargingState | None:

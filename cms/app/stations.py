@@ -7,7 +7,7 @@ says about presence or status changes nothing, so its late death cannot take a s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
@@ -29,7 +29,6 @@ from cms.app.ports import (
     Visit,
 )
 from cms.app.writes import (
-    Ack,
     Audit,
     PutEvse,
     PutRecord,
@@ -38,11 +37,10 @@ from cms.app.writes import (
     moved,
 )
 from cms.domain.audit import AuditEntry
-from cms.domain.ids import EvseRef, LocationId, StationId, TransactionId
+from cms.domain.ids import EvseRef, LocationId, StationId
 from cms.domain.status import EvseState, Presence
 from cms.domain.token import Decision
 from cms.domain.topology import Approval, ChargingStation
-from cms.domain.transaction import TransactionEvent
 
 _REGISTRATIONS = {
     Approval.PENDING: Registration.PENDING,
@@ -360,6 +358,8 @@ class StationDesk:
         self.booted = stations.booted
         self.heard = stations.heard
         self.reported = stations.reported
+        self.transaction = charging.transaction
+        self.meter_values = charging.meter_values
         self.keep = charging.keep
         self.security_event = charging.security_event
 
@@ -371,17 +371,3 @@ class StationDesk:
     def authorize(self, visit: Visit, id_token: str, evse: int | None = None) -> Soon[Decision]:
         """May this token charge? From the cache at once; else the partner is asked."""
         return self.charging.authorize(visit.station, id_token, evse)
-
-    def transaction(
-        self, frame: Frame, transaction: TransactionId | None, event: TransactionEvent
-    ) -> Awaitable[Ack]:
-        return self.charging.transaction(frame, transaction, event)
-
-    def meter_values(
-        self,
-        frame: Frame,
-        evse: int,
-        transaction: TransactionId | None,
-        event: TransactionEvent,
-    ) -> Awaitable[None]:
-        return self.charging.meter_values(frame, evse, transaction, event)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 
@@ -53,3 +55,9 @@ class Sample(NamedTuple):
     context: ReadingContext = ReadingContext.PERIODIC
     phase: str | None = None
     place: str = "outlet"
+
+
+sample_of: Callable[[tuple[datetime, Quantity, int, ReadingContext, str | None, str]], Sample] = (
+    partial(tuple.__new__, Sample)
+)
+"""Makes a sample of all of its fields, for the hot path: in half of the constructor's time."""

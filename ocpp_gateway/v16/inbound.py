@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from cms.app.ports import Boot, Registration, Soon, StationEvents, StatusReport
 from cms.app.writes import Ack
 from cms.domain.ids import TransactionId
-from cms.domain.meter import Quantity, Sample
+from cms.domain.meter import Quantity, Sample, sample_of
 from cms.domain.status import ConnectorReport
 from cms.domain.token import Decision, Verdict
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
@@ -312,7 +312,7 @@ class Inbound:
                 if notes:
                     call.note(notes)
                 if number is not None:
-                    samples.append(Sample(at, quantity, number, context, phase, place))
+                    samples.append(sample_of((at, quantity, number, context, phase, place)))
         return tuple(samples)
 
 
