@@ -66,11 +66,11 @@ async def test_an_errand_runs_once_and_its_failure_is_counted() -> None:
     async def fails() -> None:
         raise ValueError("a bug")
 
-    async with supervised() as supervisor:
+    died = asyncio.Event()
+    async with supervised(died.set) as supervisor:
         supervisor.errand("errand", fails())
         async with asyncio.timeout(5):
-            while not supervisor.deaths:
-                await asyncio.sleep(0)
+            await died.wait()
         assert supervisor.deaths == 1
 
 
