@@ -28,7 +28,6 @@ async def office() -> Office:
     return it
 
 
-
 async def audited(office: Office, what: str) -> list[AuditEntry]:
     return [each for each in await office.store.audit(None, Page(0, 500)) if each.what == what]
 
@@ -55,7 +54,9 @@ async def test_nothing_new_leaves_no_row_and_no_news(office: Office) -> None:
 
 async def test_what_the_file_defines_is_changed_there_only(office: Office) -> None:
     await office.administration.put_location(location("F"), BY_FILE)
-    await office.administration.put_station(replace(station("FS"), location=LocationId("F")), BY_FILE)
+    await office.administration.put_station(
+        replace(station("FS"), location=LocationId("F")), BY_FILE
+    )
     with pytest.raises(Forbidden):
         await office.administration.put_location(location("F", name="New"), ME)
     with pytest.raises(Forbidden):
