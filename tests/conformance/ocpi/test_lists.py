@@ -322,7 +322,7 @@ async def test_cd_01_and_04_a_bill_never_changes_and_is_seen_by_its_owner_only(
     assert [each["id"] for each in first] == [bill.id]
 
 
-async def test_cd_09_to_16_a_bill_is_whole(cpo: World, emsp: Emsp, ask: Asker) -> None:
+async def test_cd_09_and_11_to_16_a_bill_is_whole(cpo: World, emsp: Emsp, ask: Asker) -> None:
     bill = await cpo.settle(await cpo.session())
     await emsp.wait_for(lambda: emsp.store.cdrs)
     [sent] = emsp.store.cdrs.values()
@@ -330,11 +330,17 @@ async def test_cd_09_to_16_a_bill_is_whole(cpo: World, emsp: Emsp, ask: Asker) -
     assert checked.session_id == bill.session
     assert checked.tariffs and checked.tariffs[0].id == SHELF
     assert checked.cdr_location.address == "12 Karve Road"
+    assert sent["cdr_location"]["evse_id"] == "IN*CPO*ECS11"
+    assert moment(sent["start_date_time"]) == moment(stamp(bill.started_at))
+    assert moment(sent["end_date_time"]) == moment(stamp(bill.ended_at))
     assert checked.total_energy == Decimal("1.5")
     energies = [
         d.volume for p in checked.charging_periods for d in p.dimensions if d.type == "ENERGY"
     ]
     assert sum(energies) == checked.total_energy
+    parts = [sent.get(f"total_{name}_cost") for name in ("fixed", "energy", "time", "parking")]
+    for side in ("excl_vat", "incl_vat"):
+        assert sum(part[side] for part in parts if part) == sent["total_cost"][side]
     assert not emsp.cost_differences
 
 

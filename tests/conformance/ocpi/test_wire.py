@@ -37,7 +37,7 @@ from tests.conformance.ocpi.world import (
     shelf,
     until,
 )
-from tests.conformance.statements import reading
+from tests.conformance.statements import reading, statement
 
 ALL_TIME = "date_from=2020-01-01T00:00:00Z"
 
@@ -311,7 +311,8 @@ async def test_of_07_a_partner_that_hangs_delays_nobody(cpo: World, emsp: Emsp) 
         )
 
 
-async def test_of_09_and_tk_10_after_a_restart_only_what_is_new_is_read(cpo: World) -> None:
+@statement("TK-10")
+async def test_of_09_after_a_restart_only_what_is_new_is_read(cpo: World) -> None:
     from tests.conformance.ocpi.world import running
 
     async with Emsp() as emsp:
