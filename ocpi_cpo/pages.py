@@ -13,6 +13,7 @@ from hashlib import sha256
 
 from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
+from cms.app.ports import Clock
 from cms.domain.ids import EvseRef, LocationId, PartnerId, TariffId
 from cms.domain.tariff import TariffKind
 from cms.domain.topology import ChargingStation, Connector, EvseParking, Location
@@ -24,6 +25,10 @@ from ocpi_cpo.wire import Json, dumps, stamp
 _DAWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Network:
     """The network as one partner sees it, from memory."""
 
@@ -33,11 +38,13 @@ class Network:
         live: LiveState,
         dialect: Dialect,
         parties: Sequence[OwnParty] = (),
+        clock: Clock = _utc_now,
     ) -> None:
         self.catalogue = catalogue
         self.live = live
         self.dialect = dialect
         self._parties = parties
+        self._clock = clock
 
     def shows(self, site: Location) -> bool:
         """Whether partners hear of *site*, and it has a form in this version."""
@@ -86,12 +93,17 @@ class Network:
     def _tariffs(
         self, place: EvsePlace, plug: Connector, partner: PartnerId | None
     ) -> list[TariffId]:
-        """Return what the price book names, the usual tariff first: some read no further."""
-        known = self.catalogue.tariffs
-        return sorted(
-            self.catalogue.tariff_ids(place, plug, partner),
-            key=lambda id: id in known and known[id].kind not in (None, TariffKind.REGULAR),
-        )
+        """Return what holds now, the best tariff of each kind, the usual one first.
+
+        The usual one, because some read no further. ``Borders`` touches the site when it changes.
+        """
+        now, kinds = self._clock(), dict[TariffKind | None, TariffId]()
+        for id in self.catalogue.tariff_ids(place, plug, partner):
+            own = self.catalogue.tariffs.get(id)
+            if own is not None and own.valid_at(now):
+                kinds.setdefault(own.kind, id)
+        usual = (None, TariffKind.REGULAR)
+        return [id for _, id in sorted(kinds.items(), key=lambda item: item[0] not in usual)]
 
     def visible(self, ref: EvseRef) -> EvsePlace | None:
         """Return where an EVSE stands, if partners may see it."""

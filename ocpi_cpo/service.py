@@ -21,6 +21,7 @@ from cms.app.writes import CommandRecord
 from cms.domain.ids import EvseRef, PartnerId, SessionId
 from cms.domain.partner import Partner
 from ocpi_cpo.authority import Authority
+from ocpi_cpo.borders import LOOK_EVERY_SECONDS, Borders
 from ocpi_cpo.client import GuardedClient
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection, Connections, InboundToken
@@ -116,6 +117,7 @@ class OcpiService:
         self._forget = forget
         self.connections = Connections(store, clock, secret)
         self.connections.listen(self._changed)
+        self.borders = Borders(store, live, catalogue, clock)
         self._client = GuardedClient(config.request_timeout.total_seconds(), resolver)
         self._api = PartnerApi(self._client, config)
         self._faces = {
@@ -150,7 +152,7 @@ class OcpiService:
 
     def _face(self, dialect: Dialect, running_price: RunningPrice) -> _Face:
         parties = self._config.parties
-        network = Network(self._catalogue, self._live, dialect, parties)
+        network = Network(self._catalogue, self._live, dialect, parties, self._clock)
         party = PartnerId(parties[0].id)
         render = Renderer(self._store, network, party, running_price)
         return _Face(dialect, network, Pages(network), render)
@@ -228,6 +230,7 @@ class OcpiService:
                         [each for each in leftovers if self._version_of(each) == version]
                     )
                 supervisor.keep("news to partners", self._spread_news)
+                supervisor.every(LOOK_EVERY_SECONDS, "tariff borders", self.borders.look)
                 supervisor.every(
                     self._config.pull_tokens_every.total_seconds(),
                     "pull tokens",

@@ -13,9 +13,9 @@ import pytest
 from cms.app.writes import KeepTariff, PutCdr, Touch
 from cms.domain.cdr import Cdr, credit
 from cms.domain.errors import InvalidValue
-from cms.domain.ids import CdrId, EvseUid, LocationId, PartnerId, TariffId
+from cms.domain.ids import CdrId, EvseUid, LocationId, PartnerId, SessionId, TariffId
 from cms.domain.rating import rate
-from cms.domain.session import SessionStatus
+from cms.domain.session import Session, SessionStatus
 from cms.domain.tariff import (
     Basis,
     Dimension,
@@ -49,6 +49,7 @@ from tests.conformance.ocpi.world import (
     now,
     running,
     shelf,
+    token,
 )
 from tests.conformance.statements import reading, statement
 
@@ -192,6 +193,30 @@ async def test_sessions_and_bills_are_narrowed_to_the_party_that_is_addressed() 
                 assert {each["party_id"] for each in heard.data} == {party}
                 assert heard.headers["X-Total-Count"] == "1"
         assert len(await sessions(ask)) == 2
+
+
+def test_se_14_a_running_session_has_a_period_for_each_price(cpo: World) -> None:
+    """What a running session shows is rated as its bill will be, up to now."""
+    usages = [Usage(NOON, NOON + timedelta(hours=1), 12_000)]
+    rating = rate(BORDERED, usages, KOLKATA)
+    station, site = cpo.catalogue.stations[STATION], cpo.catalogue.locations[SITE]
+    own = Session(
+        SessionId("S1"),
+        STATION,
+        1,
+        SessionStatus.ACTIVE,
+        NOON,
+        NOON,
+        "04AABB",
+        connector=1,
+        token=token(),
+        owner=EMP,
+        delivered_wh=12_000,
+    )
+    shown = bills.session(own, site, station.evses[0], rating, now()).wire()
+    starts = [each["start_date_time"] for each in shown["charging_periods"]]
+    assert starts == ["2026-03-03T06:30:00Z", "2026-03-03T07:00:00Z", "2026-03-03T07:15:00Z"]
+    assert shown["total_cost"]["excl_vat"] == rating.total.net.amount
 
 
 # -- A8

@@ -21,6 +21,7 @@ from cms.domain.tariff import (
     EnvironmentalImpact,
     PriceComponent,
     Tariff,
+    TariffKind,
 )
 from cms.domain.topology import (
     AllowedToken,
@@ -33,7 +34,17 @@ from cms.domain.topology import (
 )
 from simulators.emsp.models import Location
 from simulators.emsp.partner import Emsp
-from tests.conformance.ocpi.world import EVSE, OPERATOR, SHELF, SITE, STATION, Asker, World, until
+from tests.conformance.ocpi.world import (
+    EVSE,
+    OPERATOR,
+    SHELF,
+    SITE,
+    STATION,
+    Asker,
+    World,
+    shelf,
+    until,
+)
 from tests.conformance.statements import reading
 
 WHERE = f"/2.2.1/locations/{SITE}"
@@ -166,6 +177,33 @@ async def test_lo_17_and_18_evses_and_connectors_have_what_is_required(
     assert shown["max_voltage"] == 230  # line to neutral, though three phases
     assert shown["max_electric_power"] == 11_000
     assert shown["format"] == "SOCKET"
+
+
+async def test_lo_19_a_connector_names_what_holds_now_one_tariff_of_each_kind(
+    cpo: World, emsp: Emsp, ask: Asker
+) -> None:
+    ends = datetime.now(UTC) + timedelta(seconds=1)
+    books = [
+        replace(shelf(TariffId("OLD")), valid_to=datetime(2026, 1, 1, tzinfo=UTC)),
+        replace(shelf(TariffId("ENDS")), valid_to=ends),
+        replace(shelf(TariffId("NEXT")), valid_from=ends),
+        replace(shelf(TariffId("GREEN")), kind=TariffKind.PROFILE_GREEN),
+        replace(shelf(TariffId("GREEN2")), kind=TariffKind.PROFILE_GREEN),
+    ]
+    for book in books:
+        await cpo.administration.put_tariff(book, OPERATOR)
+    plug = cpo.catalogue.stations[STATION].evses[0].connectors[0]
+    await cpo.service.borders.look()
+    await change_evse(cpo, connectors=(replace(plug, tariffs=tuple(b.id for b in books)),))
+    assert (await ask("GET", f"{WHERE}/CS1-1/1")).data["tariff_ids"] == ["ENDS", "GREEN"]
+    await emsp.wait_for(lambda: _ids(emsp) == ["ENDS", "GREEN"])
+    await until(lambda: datetime.now(UTC) > ends)
+    await cpo.service.borders.look()
+    assert (await ask("GET", WHERE)).data["evses"][0]["connectors"][0]["tariff_ids"] == [
+        "NEXT",
+        "GREEN",
+    ]
+    await emsp.wait_for(lambda: _ids(emsp) == ["NEXT", "GREEN"])
 
 
 async def test_lo_20_what_costs_nothing_names_a_tariff_that_says_so(cpo: World, ask: Asker) -> None:

@@ -62,7 +62,7 @@ from tests.conformance.ocpi.world import (
     shelf,
     token,
 )
-from tests.conformance.statements import reading
+from tests.conformance.statements import reading, statement
 
 INDIA = (Tax("CGST", Decimal(9)), Tax("SGST", Decimal(9)))
 KWH = (PriceComponent(Dimension.ENERGY, Decimal("18.00")),)
@@ -554,6 +554,7 @@ async def test_c4_03_an_object_has_one_date_in_all_versions(cpo: World, ask: Ask
 
 
 @reading
+@statement("CR-08")
 async def test_c4_04_a_partner_moves_to_another_version_and_is_told_nothing_twice(
     cpo: World,
 ) -> None:
