@@ -71,7 +71,7 @@ Handler = Callable[[Call], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation of the API.
+    """One operation of the API. What it does is the first line of its handler's docstring.
 
     Attributes:
         right: what the caller's key must allow. There is no route without one.
@@ -84,7 +84,6 @@ class Route:
     method: str
     path: str
     right: Right
-    summary: str
     handler: Handler
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
@@ -96,6 +95,11 @@ class Route:
     def name(self) -> str:
         words = re.sub(r"[^a-z0-9]+", "_", self.path.lower()).strip("_")
         return f"{self.method.lower()}_{words or 'root'}"
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a few words; empty where docstrings are stripped (``python -OO``)."""
+        return (self.handler.__doc__ or "").partition("\n")[0].removesuffix(".")
 
 
 def application(routes: Sequence[Route], access: Access) -> web.Application:

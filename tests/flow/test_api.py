@@ -22,6 +22,7 @@ from openapi_spec_validator import validate
 from cms.bootstrap import running
 from cms.config import ConfigError
 from cms.dashboard.access import COOKIE
+from cms.dashboard.api import live
 from tests.flow.owners import CARD, HERE, THERE, Json, Owners, charger, owners, site, tariff
 from tests.flow.product import config_of, product
 from tests.harness.charger import plugged, stamp, start16, status16, stop16, values16
@@ -183,9 +184,7 @@ async def test_events_tell_of_own_sites_and_never_of_others(fresh: Owners) -> No
 async def test_a_stream_ends_when_its_key_is_revoked(
     fresh: Owners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cms.dashboard import api
-
-    monkeypatch.setattr(api, "KEEP_OPEN_SECONDS", 0.05)
+    monkeypatch.setattr(live, "KEEP_OPEN_SECONDS", 0.05)
     key = await fresh.key("read")
     url = f"{fresh.it.network.base}/api/v1/events"
     async with fresh.http.get(url, headers={"Authorization": f"Bearer {key}"}) as answer:

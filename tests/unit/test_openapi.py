@@ -71,3 +71,4 @@ def test_an_operation_says_what_it_takes(route: Route) -> None:
     assert ("requestBody" in operation) == (route.body is not None)
     assert str(route.status) in operation["responses"]
     assert f"`{route.right.value}`" in operation["description"]
+    assert operation["summary"], "the handler says what it does"

@@ -1,0 +1,99 @@
+"""Roaming partners: who they are, how they do, how one comes and goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from cms.dashboard import views
+from cms.dashboard.api.desk import Desk, only_all_sites
+from cms.dashboard.routing import Call, Route
+from cms.dashboard.views import Json
+from cms.domain.errors import InvalidValue, NotFound
+from cms.domain.ids import PartnerId
+from cms.domain.partner import Right
+from cms.intake.base import Intake
+
+
+class InviteIn(Intake):
+    """Without *url* and *token* the partner registers with us; with both we register with it."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Z]{2}\*[A-Z0-9]{3}$")]
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    url: str | None = None
+    token: str | None = None
+    allow_private_addresses: bool = False
+
+
+def routes(desk: Desk) -> Sequence[Route]:
+    """Return the routes of partners; each needs the right to administer."""
+    admin = Right.ADMIN
+    its = Partners(desk)
+    return [
+        Route("GET", "/partners", admin, its.partners, answer="array"),
+        Route("GET", "/partners/{id}", admin, its.partner),
+        Route("POST", "/partners", admin, its.add_partner, InviteIn, status=201),
+        Route("DELETE", "/partners/{id}", admin, its.drop_partner),
+        Route("POST", "/partners/{id}/resync", admin, its.resync),
+    ]
+
+
+class Partners:
+    """Handlers of partners."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def partners(self, call: Call) -> Any:
+        """Partners and how they do."""
+        only_all_sites(call)
+        return [self._partner(id) for id in self._desk.catalogue.partners]
+
+    async def partner(self, call: Call) -> Any:
+        """One partner."""
+        only_all_sites(call)
+        return self._partner(self._partner_id(call))
+
+    async def add_partner(self, call: Call) -> Any:
+        """Invite a partner, or register with one."""
+        given: InviteIn = call.body
+        only_all_sites(call)
+        if (given.url is None) != (given.token is None):
+            raise InvalidValue("url", "give url and token together, or neither")
+        id, who = PartnerId(given.id), call.caller.who
+        if given.url is None or given.token is None:
+            invitation = await self._desk.partners.invite(
+                id, given.name, who, private=given.allow_private_addresses
+            )
+            return {"id": id, "url": invitation.url, "token": invitation.token}
+        await self._desk.partners.register(
+            id, given.name, given.url, given.token, who, private=given.allow_private_addresses
+        )
+        return self._partner(id)
+
+    async def drop_partner(self, call: Call) -> Any:
+        """Unregister a partner."""
+        only_all_sites(call)
+        id = self._partner_id(call)
+        await self._desk.partners.unregister(id, call.caller.who)
+        return self._partner(id)
+
+    async def resync(self, call: Call) -> Any:
+        """Send it everything again."""
+        only_all_sites(call)
+        id = self._partner_id(call)
+        await self._desk.partners.resync(id, call.caller.who)
+        return self._partner(id)
+
+    def _partner_id(self, call: Call) -> PartnerId:
+        id = PartnerId(call.part("id"))
+        if id not in self._desk.catalogue.partners:
+            raise NotFound("partner", id)
+        return id
+
+    def _partner(self, id: PartnerId) -> Json:
+        partner = self._desk.catalogue.partners[id]
+        health = self._desk.partners.health(id)
+        return {**views.partner(partner), "health": views.as_plain(health)}
