@@ -448,7 +448,9 @@ class Emsp:
             item = self.speech.lift(
                 Sent("PUT", module, (*self.party_of_cpo(), each["id"]), each), self
             )
-            held[key_of(item["country_code"], item["party_id"], item["id"])] = item
+            key = key_of(item["country_code"], item["party_id"], item["id"])
+            held[key] = item
+            self.store.note(module, key, "GET", each, item)
         self.store.pulse.beat()
         return len(found)
 

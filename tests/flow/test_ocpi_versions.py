@@ -82,6 +82,8 @@ async def test_a_partner_grows_up_between_two_sessions_and_loses_nothing(tmp_pat
         sites, prices = len(emsp.pushes("locations")), len(emsp.pushes("tariffs"))
         for version in ("2.2.1", "2.3.0"):
             await emsp.update_credentials(version)
+            await emsp.refresh("locations")  # as whoever has changed the version does
+            await emsp.refresh("tariffs")
             await station.unplug()
             await emsp.wait_for(lambda: (evse_copy(emsp, cpo.uid()) or {})["status"] == "AVAILABLE")
             bill = await drive(cpo, 0, emsp, station)
