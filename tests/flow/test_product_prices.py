@@ -103,7 +103,7 @@ async def test_each_partner_sees_and_pays_its_own_price(tmp_path: Path) -> None:
         assert "CHEAP" in names and "DEAR" not in names, "another partner's price is no news"
 
         assert await station.start_local(id_tag=card()) is not None
-        await station.session_started()
+        await station.session_started(3)
         await cpo.until_told("/sessions?running=true", lambda all: all["sessions"][0]["energy_wh"])
         await station.stop_local()
         own = await cpo.bill((await cpo.session())["id"])
