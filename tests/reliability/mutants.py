@@ -75,7 +75,8 @@ DOWN_IS_FINE = Edit(
 NEW_BILL_ID = Edit(
     "ocpi_cpo/push/courier.py",
     '            "POST",\n            url,\n            body,\n            "cdr",',
-    '            "POST",\n            url,\n            {**body, "id": f"{cdr.id[:-2]}{attempts:02d}"},\n'
+    '            "POST",\n            url,\n'
+    '            body if attempts == 1 else {**body, "id": f"{cdr.id[:-2]}{attempts:02d}"},\n'
     '            "cdr",',
 )
 
@@ -386,8 +387,7 @@ MUTANTS = (
         (
             Edit(
                 "cms/observability.py",
-                "        return text if self._pattern is None else "
-                "self._pattern.sub(_REDACTED, text)",
+                "        return _REDACTED.join([*kept, text[done:]]) if kept else text",
                 "        return text",
             ),
         ),
