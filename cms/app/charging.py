@@ -460,12 +460,12 @@ class Charging:
             session, decision, start, self._places.connector(ref, connector)
         )
         session = progress.progressed(session, event)
-        session = replace(session, last_wh=session.last_wh or session.start_wh)
+        session = evolve_session(session, last_wh=session.last_wh or session.start_wh)
         if event.kind is EventKind.ENDED:
             session = progress.ended(session, event, self._settle_after(frame))
         elif orphan is not None:
             session = progress.reunited(session, orphan, self._settle_after(frame))
-        return replace(session, touched_at=frame.received_at)
+        return evolve_session(session, touched_at=frame.received_at)
 
     async def _begin_late(
         self,
@@ -483,7 +483,7 @@ class Charging:
         start = self._terms.remote_start(frame.visit.station, event)
         after = progress.begun(session, event)
         if not after.evse:
-            after = replace(after, evse=self._places.evse(after.station, event, start))
+            after = evolve_session(after, evse=self._places.evse(after.station, event, start))
         if decision is not None or session.token is None:
             connector = self._places.connector(after.ref, after.connector)
             after = self._terms.owned(after, decision, start, connector)
@@ -504,7 +504,7 @@ class Charging:
         free = after.running and before.session is None
         shown = free and self._takes_evse(after, before, frame)
         state = before.with_session(after.id) if shown else before
-        after = replace(after, touched_at=frame.received_at)
+        after = evolve_session(after, touched_at=frame.received_at)
         unit: list[Write] = [journal_row(frame, after.transaction, event, after.id, ack)]
         unit += self._terms.keep_tariff(after)
         unit += [PutSession(after), *note_rows(frame, event, decision, after)]
@@ -554,11 +554,13 @@ class Charging:
     ) -> Ack:
         """A driver shows the token after plugging in: who pays, and the price, are set now."""
         start = self._terms.remote_start(frame.visit.station, event)
-        after = progress.progressed(replace(session, id_token=event.id_token or ""), event)
+        after = progress.progressed(evolve_session(session, id_token=event.id_token or ""), event)
         after = self._terms.owned(
             after, decision, start, self._places.connector(after.ref, after.connector)
         )
-        after = replace(after, flags=after.flagged(*start_flags(event, decision, begun=True)))
+        after = evolve_session(
+            after, flags=after.flagged(*start_flags(event, decision, begun=True))
+        )
         return await self._put_owned(frame, after, event, decision, ack)
 
     def _progress_writes(self, before: Session, after: Session) -> Sequence[Write]:
@@ -584,7 +586,7 @@ class Charging:
                 return await self._note_late(frame, session, event, ack)
             return await self._conflict(frame, session, event, Flag.CONFLICTING_END, ack)
         after = progress.ended(session, event, self._settle_after(frame))
-        after = replace(after, touched_at=frame.received_at)
+        after = evolve_session(after, touched_at=frame.received_at)
         before = self._live.evse(session.ref)
         state = before.with_session(None) if before.session == session.id else before
         unit: list[Write] = [
@@ -626,7 +628,7 @@ class Charging:
         self, frame: Frame, session: Session, event: TransactionEvent, ack: Ack
     ) -> Ack:
         """Keep a fact about a session that has stopped; it counts when the session is settled."""
-        after = replace(session, flags=session.flagged(*event.flags))
+        after = evolve_session(session, flags=session.flagged(*event.flags))
         row = journal_row(frame, session.transaction, event, session.id, ack)
         done = await self._store.commit([row, progress_row(after)])
         if done.first is not None:
@@ -638,7 +640,7 @@ class Charging:
         self, frame: Frame, session: Session, event: TransactionEvent, flag: Flag, ack: Ack
     ) -> Ack:
         """Keep a second start or end with other values before a person; the first one holds."""
-        after = replace(session, flags=session.flagged(flag))
+        after = evolve_session(session, flags=session.flagged(flag))
         frame_row = journal_row(frame, session.transaction, event, session.id, ack)
         unit: list[Write] = [
             replace(frame_row, quarantined=True),
@@ -662,7 +664,7 @@ class Charging:
         ack = Ack(verdict=None if decision is None else decision.verdict)
         begins = event.kind is EventKind.STARTED and Flag.SEQ_GAP in session.flags
         contradicts = not begins and _contradicts(session, event)
-        after = replace(session, flags=session.flagged(Flag.AFTER_END))
+        after = evolve_session(session, flags=session.flagged(Flag.AFTER_END))
         if begins:  # it was withheld for want of its start; a person may try again
             after = self._terms.owned(
                 progress.begun(after, event),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -13,7 +12,7 @@ from cms.app.ports import Frame, Restored, Soon, Store
 from cms.app.remote import limit_of
 from cms.app.writes import CommandRecord, KeepTariff, Write
 from cms.domain.ids import EvseRef, SessionId, StationId, TariffHash
-from cms.domain.session import NO_LIMIT, Limit, Session
+from cms.domain.session import NO_LIMIT, Limit, Session, evolve_session
 from cms.domain.tariff import Tariff, tariff_hash
 from cms.domain.token import AuthMethod, Decision, Verdict
 from cms.domain.transaction import EventKind, Flag, TransactionEvent
@@ -161,7 +160,7 @@ class Terms:
             at = session.started_at
         tariffs = self._catalogue.tariffs_for(session.ref, connector, owner, at)
         tariff = tariffs[0] if tariffs else None
-        return replace(
+        return evolve_session(
             session,
             token=token,
             owner=owner,

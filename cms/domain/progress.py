@@ -62,7 +62,7 @@ def begun(session: Session, event: TransactionEvent) -> Session:
     delivered = session.delivered_wh
     if start_wh is not None and session.last_wh is not None:
         delivered = max(session.last_wh - start_wh, 0)
-    return replace(
+    return evolve_session(
         session,
         started_at=event.occurred_at,
         evse=event.evse or session.evse,
@@ -81,7 +81,7 @@ def ended(session: Session, event: TransactionEvent, settle_after: datetime) -> 
     delivered = told.delivered_wh
     if register is not None and told.start_wh is not None:
         delivered = max(register - told.start_wh, 0)
-    return replace(
+    return evolve_session(
         told,
         status=SessionStatus.STOPPED,
         ended_at=event.occurred_at,
@@ -98,7 +98,7 @@ def ended(session: Session, event: TransactionEvent, settle_after: datetime) -> 
 
 def concluded(session: Session, reason: str, settle_after: datetime) -> Session:
     """Return *session* as ended at its last sample, for one of the reasons in ``CONCLUDED``."""
-    return replace(
+    return evolve_session(
         session,
         status=SessionStatus.STOPPED,
         ended_at=max(session.last_at or session.started_at, session.started_at),
@@ -112,7 +112,7 @@ def concluded(session: Session, reason: str, settle_after: datetime) -> Session:
 
 def reunited(session: Session, orphan: Orphan, settle_after: datetime) -> Session:
     """Return a session whose stop was here before its start."""
-    return replace(
+    return evolve_session(
         session,
         status=SessionStatus.STOPPED,
         ended_at=orphan.ended_at,

@@ -238,6 +238,10 @@ class ChargingStation:
     published: bool = False
 
     def evse(self, number: int) -> Evse | None:
+        if 0 < number <= len(self.evses):  # as a rule they are numbered from 1, in order
+            likely = self.evses[number - 1]
+            if likely.ref.evse == number:
+                return likely
         return next((each for each in self.evses if each.ref.evse == number), None)
 
     @property
