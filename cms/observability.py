@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,24 +23,58 @@ class Secrets:
     """Every secret that this process knows, so that none leaves it in a log line.
 
     Redaction is by value, not by field name: a token inside a URL, a header or an exception's
-    text is found as well.
+    text is found as well, whatever stands before and after it.
+
+    A line costs what its length asks, however many secrets are known: a secret is made of
+    characters that occur in secrets, so only runs of these are looked at; and wherever a secret
+    stands, its first characters are in a set, which one look answers.
     """
 
     def __init__(self) -> None:
         self._known: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._heads: set[str] = set()
+        self._lengths: list[int] = []
+        self._alphabet: set[str] = set()
+        self._runs: re.Pattern[str] | None = None
 
     def add(self, *secrets: str | None) -> None:
         """Register secrets; call it wherever one is read, drawn or received."""
         new = {each for each in secrets if each and len(each) >= _SHORTEST_SECRET} - self._known
-        if new:
-            self._known |= new
-            longest_first = sorted(self._known, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        if not new:
+            return
+        self._known |= new
+        self._heads.update(each[:_SHORTEST_SECRET] for each in new)
+        self._lengths = sorted({*self._lengths, *map(len, new)}, reverse=True)
+        if not self._alphabet.issuperset(letters := set().union(*new)):
+            self._alphabet |= letters
+            letter = "".join(map(re.escape, sorted(self._alphabet)))
+            self._runs = re.compile(f"[{letter}]{{{_SHORTEST_SECRET},}}")
 
     def redact(self, text: str) -> str:
-        """Return *text* with every known secret blacked out."""
-        return text if self._pattern is None else self._pattern.sub(_REDACTED, text)
+        """Return *text* with every known secret blacked out; what overlaps becomes one blot."""
+        kept, done = [], 0
+        for start, end in self._found(text):
+            if start >= done:
+                kept.append(text[done:start])
+            done = max(done, end)
+        return _REDACTED.join([*kept, text[done:]]) if kept else text
+
+    def _found(self, text: str) -> Sequence[tuple[int, int]]:
+        """Return where secrets stand in *text*, in order of their beginnings."""
+        size, heads = _SHORTEST_SECRET, self._heads
+        if self._runs is None or len(text) < size:
+            return ()
+        starts = [
+            at
+            for run in self._runs.finditer(text)
+            for at in range(run.start(), run.end() - size + 1)
+            if text[at : at + size] in heads
+        ]
+        return [(at, at + length) for at in starts if (length := self._length_at(text, at))]
+
+    def _length_at(self, text: str, at: int) -> int:
+        """Return how long the longest secret is that begins at *at*; 0 for none."""
+        return next((size for size in self._lengths if text[at : at + size] in self._known), 0)
 
     def scrub(self, value: Any) -> Any:
         """Return *value* (text, bytes, list, dict, anything) without known secrets."""
