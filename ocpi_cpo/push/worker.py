@@ -140,6 +140,8 @@ class Worker:
         try:
             while self._stopped is None and self._active() is not None:
                 await self._round()
+            if self._stopped is None:
+                await self._drain()
         finally:
             await self._end()
 
@@ -148,6 +150,15 @@ class Worker:
         for stream in self._streams:
             stream.start(cursors.get(stream.name, 0))
         self._stopped = None
+
+    async def _drain(self) -> None:
+        """Hear the answers to what is on its way: the connection has changed, and nobody shall
+        have to ask again, in another form, whether a bill was taken."""
+        if self._tasks:
+            await asyncio.wait(
+                set(self._tasks), timeout=self._config.request_timeout.total_seconds()
+            )
+            await self._land()
 
     async def _end(self) -> None:
         for task in self._tasks:
