@@ -44,6 +44,7 @@ class OcpiConfig:
         backoff_cap: the longest pause before a partner that is down is tried again.
         versions: of OCPI, that partners may choose from.
         allow_private: partners' addresses may lead to private networks, every partner's.
+        renew_after: how old the tokens of a connection get before we exchange them for new ones.
         pull_tokens_every: how often the partners' token lists are read again, beside their pushes.
     """
 
@@ -61,6 +62,7 @@ class OcpiConfig:
     backoff_cap: timedelta = timedelta(minutes=15)
     poll: timedelta = timedelta(seconds=5)
     pull_tokens_every: timedelta = timedelta(hours=6)
+    renew_after: timedelta = timedelta(days=28)
     allow_private: bool = False
 
     def url(self, *segments: str) -> str:

@@ -83,6 +83,7 @@ class Connection:
         generation: counts registrations; what was delivered of locations and tariffs under an
             older one counts no more.
         extra_hosts: hosts, beside those of its endpoints, that its response_url may name.
+        renewed_at: when tokens were last exchanged, at the registration or since.
         tokens_pulled_to: newest ``last_updated`` seen when its token list was pulled whole.
     """
 
@@ -100,6 +101,7 @@ class Connection:
     registered_at: datetime | None = None
     extra_hosts: tuple[str, ...] = ()
     tokens_pulled_to: datetime | None = None
+    renewed_at: datetime | None = None
 
     @property
     def country(self) -> str:

@@ -470,6 +470,7 @@ class Registration:
             roles=theirs.roles,
             generation=connection.generation + new,
             registered_at=now if new else connection.registered_at,
+            renewed_at=now,
         )
         since = own.connected_at if own.connected_at and not new else now
         partner = replace(own, state=PartnerState.CONNECTED, connected_at=since)

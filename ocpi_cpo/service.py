@@ -45,6 +45,8 @@ from ocpi_cpo.versions.offered import CORE, DIALECTS, dialect_of
 
 log = structlog.get_logger()
 
+RENEWAL_LOOK_SECONDS = 6 * 3600.0
+
 _NEWS = 10_000
 """Changes that may wait to be spread; beyond that every worker looks at everything."""
 
@@ -236,6 +238,7 @@ class OcpiService:
                     "pull tokens",
                     self._pull_from_all,
                 )
+                supervisor.every(RENEWAL_LOOK_SECONDS, "renew tokens", self.renew_old_tokens)
                 await asyncio.Event().wait()
         finally:
             self._supervisor = None
@@ -346,6 +349,20 @@ class OcpiService:
         for connection in self.connections:
             if connection.connected:
                 await self.pull_tokens(connection.partner, True)
+
+    async def renew_old_tokens(self) -> None:
+        """Exchange tokens that are older than the config allows. A partner that refuses keeps its
+        own, and is asked again at the next look."""
+        for connection in self.connections:
+            since = connection.renewed_at or connection.registered_at
+            if not connection.connected or since is None:
+                continue
+            if self._clock() - since < self._config.renew_after:
+                continue
+            try:
+                await self.registration.update(connection.partner, "system")
+            except OcpiError as error:
+                log.warning("tokens.not_renewed", partner=connection.partner, why=error.message)
 
     # -- admin verbs
 

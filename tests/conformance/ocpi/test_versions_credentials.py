@@ -287,6 +287,24 @@ async def test_cr_19_we_renew_and_both_sides_go_on(cpo: World, emsp: Emsp) -> No
     assert not emsp.complaints
 
 
+async def test_cr_19_tokens_are_renewed_before_they_are_a_month_old(cpo: World, emsp: Emsp) -> None:
+    token = emsp.connection.outbound
+    await cpo.service.renew_old_tokens()
+    assert emsp.connection.outbound == token  # still young
+    connection = cpo.service.connections.get(EMP)
+    assert connection is not None and connection.renewed_at is not None
+    old = replace(connection, renewed_at=now() - timedelta(days=28))
+    await cpo.service.connections.save(old)
+    emsp.faults.add(Fault(Kind.OCPI, "credentials", "PUT", times=1, status_code=3000))
+    await cpo.service.renew_old_tokens()
+    assert emsp.connection.outbound == token  # it would not; both sides go on
+    assert (await Asker(cpo.base, token)("GET", "/versions")).http == 200
+    await cpo.service.renew_old_tokens()
+    assert emsp.connection.outbound != token
+    session = await cpo.session()
+    await emsp.wait_for(lambda: emsp.history("sessions", "IN", "CPO", session.id))
+
+
 async def test_cr_11_as_sender_we_tell_the_partner_that_we_leave(cpo: World, emsp: Emsp) -> None:
     await cpo.service.unregister(EMP, "test")
     assert not emsp.connection.registered
