@@ -91,9 +91,12 @@ class Administration:
             location,
             from_file=by.who == FILE,
             created_at=before.created_at if before else self._clock(),
+            changed_at=before.changed_at if before else None,
         )
         if new == before:
             return new
+        if before is not None:
+            new = replace(new, changed_at=self._clock())
         await self._commit(
             [PutLocation(new), Touch("location", new.id)],
             self._entry(by, "location", new.id, before, new),

@@ -19,6 +19,7 @@ import structlog
 from cms.app import failpoints
 from cms.app.catalogue import Catalogue
 from cms.app.charging import Charging
+from cms.app.former import location_at
 from cms.app.lanes import Lanes
 from cms.app.live import LiveState
 from cms.app.ports import Clock, Restored, Store
@@ -227,7 +228,7 @@ class Settling:
         return await asyncio.to_thread(fold, events, most_w=most_w)
 
     async def _result(self, session: Session, told: Folded, size: int) -> Billed | Withheld:
-        place = self._place(session)
+        place = await self._place(session)
         if place is None:
             return withhold(session, told, "nobody knows at which EVSE it was")
         if told.started is None:
@@ -329,11 +330,13 @@ class Settling:
         most = max(connector.power_w for connector in place.evse.connectors)
         return most * self._rules.believable
 
-    def _place(self, session: Session) -> CdrPlace | None:
+    async def _place(self, session: Session) -> CdrPlace | None:
+        """Return where it was, in the words of its start."""
         place = self._catalogue.place(session.ref)
         if place is None:
             return None
-        site, evse = place.location, place.evse
+        site = await location_at(self._store, place.location, session.started_at)
+        evse = place.evse
         connector = evse.connector(session.connector or 1) or evse.connectors[0]
         return CdrPlace(
             site.id,

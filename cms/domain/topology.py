@@ -342,6 +342,7 @@ class Location:
         time_zone: IANA name; bills and sums are cut by its calendar.
         publish: whether apps may show it to everybody.
         publish_to: whose drivers may see it all the same; only where it is not published.
+        changed_at: when it was last replaced by something else; the audit knows what was before.
         roaming: whether partners hear of it at all; False is a purely private site.
         help_phone: whom drivers may call, at most 25 characters.
         site_secret: path secret of the enrolment lane; None = nobody enrols here.
@@ -375,6 +376,7 @@ class Location:
     directions: tuple[DisplayText, ...] = ()
     images: tuple[Image, ...] = ()
     energy_mix: EnergyMix | None = None
+    changed_at: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.publish and self.publish_to:

@@ -9,9 +9,10 @@ from decimal import Decimal
 import pytest
 
 from cms.app.writes import PutCdr, PutSession, Touch
-from cms.domain.audit import WorkType
+from cms.domain.audit import AuditEntry, WorkType
 from cms.domain.commands import Answer, AskTransaction, Outcome
 from cms.domain.errors import StoreDown
+from cms.domain.plain import to_plain
 from cms.domain.session import Limit, SessionStatus
 from cms.domain.transaction import EventKind, Flag
 from tests.unit.world import CS1, EMS, World
@@ -244,3 +245,23 @@ async def test_an_end_whose_start_never_comes_is_withheld_after_a_day(world: Wor
 
     assert world.session().status is SessionStatus.INVALID and world.store.bills == {}
     assert [each.type for each in world.store.items.values()] == [WorkType.INCOMPLETE_RECORD]
+
+
+async def test_a_bill_calls_the_site_what_it_was_called_at_the_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _charged(world)
+    [before] = world.catalogue.locations.values()
+    changed = world.now
+    renamed = replace(before, address="New Street", changed_at=changed)
+    world.catalogue.put_location(renamed)
+    entry = AuditEntry(
+        changed, "cli", "location.changed", f"location:{before.id}", to_plain(before), None
+    )
+
+    async def audit(store: object, subject: str, page: object) -> list[AuditEntry]:
+        return [entry] if subject == entry.subject else []
+
+    monkeypatch.setattr(type(world.store), "audit", audit, raising=False)
+    await world.settling.settle_due()
+    assert world.bill().place.address == before.address != "New Street"

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from cms.app.former import location_at
 from cms.app.writes import KeepTariff, PutCdr, Touch
 from cms.domain.cdr import Cdr, credit
 from cms.domain.errors import InvalidValue
@@ -339,6 +340,21 @@ async def test_cd_12_a_place_is_flat_and_short_enough(cpo: World) -> None:
     shown = bills.cdr(replace(bill, place=place), now()).wire()["cdr_location"]
     assert len(shown["address"]) == 45 and len(shown["state"]) == 20
     assert shown["evse_uid"] == EvseUid("CS1-1") and "evses" not in shown
+
+
+async def test_cd_10_a_street_that_was_renamed_under_way_has_its_old_name_in_the_bill(
+    cpo: World,
+) -> None:
+    """Settling takes the place of a bill from here; token and tariff are kept with the session."""
+    began = now()
+    site = cpo.catalogue.locations[SITE]
+    assert await location_at(cpo.store, site, began) is site
+    for name in ("New Street", "Newest Street"):
+        await cpo.administration.put_location(replace(site, address=name), OPERATOR)
+    renamed = cpo.catalogue.locations[SITE]
+    assert renamed.address == "Newest Street"
+    assert (await location_at(cpo.store, renamed, began)).address == site.address
+    assert (await location_at(cpo.store, renamed, now())).address == "Newest Street"
 
 
 async def test_cd_25_a_bill_is_sent_at_once(cpo: World, emsp: Emsp) -> None:
