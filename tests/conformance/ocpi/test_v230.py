@@ -137,9 +137,7 @@ async def test_c1_01_members_that_nobody_defined_are_no_reason_to_refuse(
     assert cpo.catalogue.token(EMP, "CARD1", TokenType.RFID) is not None
 
 
-async def test_c1_02_and_c1_09_what_we_send_is_defined_in_2_3_0(
-    cpo: World, new: Emsp, ask: Asker
-) -> None:
+async def test_c1_02_what_we_send_is_defined_in_2_3_0(cpo: World, new: Emsp, ask: Asker) -> None:
     """We have no members of our own, so none can have a bad name."""
     await _bill(cpo, new, shelf())
     shown = {
@@ -192,7 +190,8 @@ async def test_c1_04_closed_lists_stay_closed(ask: Asker) -> None:
         ParkingPlace("P1", ("VAN",), direction="UPSIDE_DOWN")
 
 
-async def test_c1_05_and_c3_05_every_cost_is_a_net_and_its_taxes(cpo: World, new: Emsp) -> None:
+@statement("C3-05")
+async def test_c1_05_every_cost_is_a_net_and_its_taxes(cpo: World, new: Emsp) -> None:
     india = replace(shelf(TariffId("INDIA")), taxes=INDIA)
     cdr = await _bill(cpo, new, india)
     total = {
