@@ -267,11 +267,18 @@ MUTANTS = (
         (ARRIVAL_ORDER,),
     ),
     Mutant(
-        "last-told-wins",
-        "orders a transaction's events as they arrived",
+        "late-events-dropped",
+        "drops what comes after the end of a transaction",
         "D08-store",
         f"{HERE}/test_d08_confluence.py",
-        (ARRIVAL_ORDER,),
+        (
+            Edit(
+                "cms/app/charging.py",
+                "        if not session.running:\n"
+                "            return await self._note_late(frame, session, event, ack)\n",
+                "        if not session.running:\n            return ack\n",
+            ),
+        ),
     ),
     Mutant(
         "callerror-on-odd-data",
@@ -482,9 +489,9 @@ def tried(mutant: Mutant) -> Outcome:
         except Stale as stale:
             return Outcome(mutant, "STALE", str(stale), 0.0)
         said = run_tests(folder, [mutant.test], mutant.env)
-    found = re.search(rf"^\.?F?{re.escape(mutant.scenario)} (pass|FAIL) .*$", said, re.MULTILINE)
-    line = found[0].lstrip(".F") if found else said.strip().splitlines()[-1][:200]
-    verdict = "killed" if found and found[1] == "FAIL" else "SURVIVED"
+    found = re.search(rf"^\.?F?({re.escape(mutant.scenario)} (pass|FAIL) .*)$", said, re.MULTILINE)
+    line = found[1] if found else said.strip().splitlines()[-1][:200]
+    verdict = "killed" if found and found[2] == "FAIL" else "SURVIVED"
     return Outcome(mutant, verdict, line, time.monotonic() - began)
 
 

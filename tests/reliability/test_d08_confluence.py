@@ -104,27 +104,27 @@ def test_the_energy_is_never_negative_and_never_more_than_the_registers_say() ->
 async def test_two_hundred_orders_through_the_store_leave_one_session_and_one_bill(
     tmp_path: Path, scenario: Judge
 ) -> None:
-    dice = random.Random(SEED)
-    outcomes = set()
-    now = [T0]
-    async with open_store(f"sqlite:///{tmp_path}/cms.db", lambda: now[0]) as store:
-        world = World(store)  # type: ignore[arg-type]
-        world.now = T0 + timedelta(hours=3)
-        now[0] = world.now
-        visit = await world.desk.connected(CS1, "", "2.0.1")
-        for number in range(200):
-            name = TransactionId(f"t{number}")
-            tellings = _stream(world, visit, name)
-            copies = [each for each in tellings if dice.random() < 0.4]
-            order = [*tellings, *copies]
-            dice.shuffle(order)
-            for tell in order:
-                await tell()
-            await world.settling.settle_due()
-            outcomes.add(await _outcome(store, name))
-        _, sessions = await store.sessions(SessionQuery())
-        _, bills = await store.cdrs(CdrQuery())
-    with scenario("D08-store", mutant="last-told-wins") as this:
+    with scenario("D08-store", mutant="late-events-dropped") as this:
+        dice = random.Random(SEED)
+        outcomes = set()
+        now = [T0]
+        async with open_store(f"sqlite:///{tmp_path}/cms.db", lambda: now[0]) as store:
+            world = World(store)  # type: ignore[arg-type]
+            world.now = T0 + timedelta(hours=3)
+            now[0] = world.now
+            visit = await world.desk.connected(CS1, "", "2.0.1")
+            for number in range(200):
+                name = TransactionId(f"t{number}")
+                tellings = _stream(world, visit, name)
+                copies = [each for each in tellings if dice.random() < 0.4]
+                order = [*tellings, *copies]
+                dice.shuffle(order)
+                for tell in order:
+                    await tell()
+                await world.settling.settle_due()
+                outcomes.add(await _outcome(store, name))
+            _, sessions = await store.sessions(SessionQuery())
+            _, bills = await store.cdrs(CdrQuery())
         this.seed, this.n = SEED, sessions
         this.figure("divergences", len(outcomes) - 1)
         this.figure("sessions_beyond_200", abs(sessions - 200))
