@@ -109,6 +109,16 @@ def _redact(
     }
 
 
+class _StandardError:
+    """Writes each line to what standard error is *now*: whoever replaces it closes the old one."""
+
+    def msg(self, message: str) -> None:
+        sys.stderr.write(message + "\n")
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 class _RedactingFormatter(logging.Formatter):
     """Libraries log through the standard library; their lines pass the same filter."""
 
@@ -134,7 +144,7 @@ def configure(level: str = "info", format: str = "json") -> None:
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _StandardError(),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
