@@ -124,6 +124,7 @@ MUTANTS = (
                 "        )",
             ),
         ),
+        {"CMS_K01_PG_CHARGERS": "200", "CMS_K01_PG_KILLS": "5"},
     ),
     Mutant(
         "down-means-acknowledged",
