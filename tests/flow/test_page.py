@@ -44,6 +44,7 @@ async def opened(browser: Browser, them: Owners, path: str, complaints: list[str
     page.set_default_timeout(10_000)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+    expect.set_options(timeout=20_000)  # the machine may be busy; what never comes still fails
     await page.goto(them.it.network.base + path)
     return page
 

@@ -223,7 +223,11 @@ function soon() { // bills and sums follow sessions; once a second is enough for
 function follow() {
   const source = new EventSource("/api/v1/events");
   const link = byId("link");
-  source.onopen = () => { link.textContent = "live"; link.className = "link live"; };
+  source.onopen = () => { // look again once events flow, so that nothing falls in between
+    link.textContent = "live";
+    link.className = "link live";
+    loadAll().catch(() => {});
+  };
   source.onerror = () => { link.textContent = "reconnecting"; link.className = "link"; };
   source.addEventListener("evse", (event) => {
     drawTile(JSON.parse(event.data));
@@ -245,9 +249,9 @@ function follow() {
   source.addEventListener("refresh", () => loadAll().catch(() => {}));
 }
 
-loadAll().then(follow, follow);
+follow();
 // Events tell of progress every 15 s (as partners hear it); eyes want to see the kWh move.
 setInterval(() => {
-  if (sessions.size && !document.hidden) loadSessions().catch(() => {});
+  if (!document.hidden) loadSessions().catch(() => {});
 }, 2000);
 setInterval(() => loadAll().catch(() => {}), 60000); // whatever a lost event hid shows within a minute
