@@ -538,11 +538,7 @@ class Charging:
             journal_row(frame, session.transaction, event, session.id, ack),
             *self._progress_writes(session, after),
         ]
-        done = await self._store.commit(unit)
-        if done.first is not None:
-            return await self._again(session, done.first)
-        self._publish(after, done)
-        return ack
+        return await self._become(session, after, unit, ack)
 
     async def _token_late(
         self,
@@ -595,13 +591,24 @@ class Charging:
             *evse_rows(session, before, state),
             touch(after),
         ]
+        return await self._become(session, after, unit, ack, () if state is before else (state,))
+
+    # -- what comes late, twice or contradicts
+
+    async def _become(
+        self,
+        session: Session,
+        after: Session,
+        unit: Sequence[Write],
+        ack: Ack,
+        states: Sequence[EvseState] = (),
+    ) -> Ack:
+        """Make *unit* durable and show what *session* became; a repetition gets the first answer."""
         done = await self._store.commit(unit)
         if done.first is not None:
             return await self._again(session, done.first)
-        self._publish(after, done, () if state is before else (state,))
+        self._publish(after, done, states)
         return ack
-
-    # -- what comes late, twice or contradicts
 
     async def _again(self, session: Session, first: Ack) -> Ack:
         """Answer a repetition as the first time.
@@ -630,11 +637,7 @@ class Charging:
         """Keep a fact about a session that has stopped; it counts when the session is settled."""
         after = evolve_session(session, flags=session.flagged(*event.flags))
         row = journal_row(frame, session.transaction, event, session.id, ack)
-        done = await self._store.commit([row, progress_row(after)])
-        if done.first is not None:
-            return await self._again(session, done.first)
-        self._publish(after, done)
-        return ack
+        return await self._become(session, after, [row, progress_row(after)], ack)
 
     async def _conflict(
         self, frame: Frame, session: Session, event: TransactionEvent, flag: Flag, ack: Ack
@@ -647,11 +650,7 @@ class Charging:
             progress_row(after),
             PutWorkItem(oddities.contradiction(session, event, frame)),
         ]
-        done = await self._store.commit(unit)
-        if done.first is not None:
-            return await self._again(session, done.first)
-        self._publish(after, done)
-        return ack
+        return await self._become(session, after, unit, ack)
 
     async def _after_end(
         self,
