@@ -49,6 +49,7 @@ class Call:
         path: the segments that the route left open, decoded.
         party: our party that the caller addresses, ``country*party``; None where it names none.
         url: of the route without a query, on our public address.
+        raw_query: the query as it came, for what a partner did not escape in it.
     """
 
     caller: Caller
@@ -60,6 +61,7 @@ class Call:
     url: str
     party: str | None
     request_id: str
+    raw_query: str = ""
 
     def body(self) -> Any:
         """Return the JSON body.
@@ -199,6 +201,7 @@ class Server:
             url,
             party,
             request_id,
+            request.rel_url.raw_query_string,
         )
         return await route.handler(call)
 

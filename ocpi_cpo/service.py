@@ -35,6 +35,7 @@ from ocpi_cpo.modules.tokens import Forget, Puller, Tokens
 from ocpi_cpo.modules.versions import Versions
 from ocpi_cpo.pages import Network, Pages
 from ocpi_cpo.partner_api import PartnerApi
+from ocpi_cpo.promises import Promises
 from ocpi_cpo.push.courier import MODULE_OF, Courier
 from ocpi_cpo.push.worker import Worker
 from ocpi_cpo.registration import Registration
@@ -180,17 +181,23 @@ class OcpiService:
 
     def connect_remote(self, remote: Remote) -> None:
         """Let partners' commands reach stations."""
+        promises = Promises(
+            "command",
+            self._store,
+            self.connections,
+            self._api,
+            self._config,
+            self._clock,
+            self._errand,
+        )
         self._commands = {
             version: Commands(
                 self._store,
                 self._live,
                 face.network,
                 remote,
-                self.connections,
-                self._api,
-                self._config,
+                promises,
                 self._clock,
-                self._errand,
             )
             for version, face in self._faces.items()
         }
