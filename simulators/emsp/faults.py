@@ -32,7 +32,8 @@ class Kind(Enum):
     BAD_JSON = "bad_json"  # HTTP 200, broken JSON
     HUGE = "huge"  # size in bytes
     DRIP = "drip"  # seconds between single bytes of an endless answer
-    REDIRECT = "redirect"  # url
+    REDIRECT = "redirect"  # url, http (301, 302 ...)
+    RAW = "raw"  # http, body, headers: any answer at all
     CONFLICT = "conflict"  # a repeated CDR gets 409
     REFUSE_REPEAT = "refuse_repeat"  # a repeated CDR gets 200 + status_code
     STORE_TWICE = "store_twice"  # a repeated CDR is stored and billed again
@@ -77,6 +78,8 @@ class Fault:
     status_code: int = 2000
     size: int = 64 * 1024 * 1024
     url: str = "http://127.0.0.1:9/elsewhere"
+    body: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     hits: int = 0
     released: asyncio.Event = field(default_factory=asyncio.Event)
 

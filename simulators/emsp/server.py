@@ -236,8 +236,13 @@ class Server:
             case Kind.DRIP:
                 return await self._drip(fault, call)
             case Kind.REDIRECT:
-                call.arrival.http = 302
-                return web.Response(status=302, headers={"Location": fault.url})
+                status = fault.http if 300 <= fault.http < 400 else 302
+                call.arrival.http = status
+                return web.Response(status=status, headers={"Location": fault.url})
+            case Kind.RAW:
+                call.arrival.http = fault.http
+                raw = fault.body.encode()
+                return web.Response(status=fault.http, body=raw, headers=fault.headers)
             case Kind.HTML:
                 call.arrival.http = fault.http
                 page = "<html><body>Sorry</body></html>"

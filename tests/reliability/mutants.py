@@ -401,6 +401,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "odd-answers-are-delivered",
+        "takes any answer with a status of 200 for a success, whatever stands in it",
+        "O03",
+        f"{HERE}/test_o03_answers.py",
+        (
+            Edit(
+                "ocpi_cpo/answers.py",
+                "        case None:\n            return Kind.UNCLEAR\n",
+                "        case None:\n            return Kind.DELIVERED\n",
+            ),
+        ),
+    ),
+    Mutant(
         "no-pings",
         "lets a quiet line stay quiet until the NAT has forgotten it",
         "L2G",
