@@ -9,6 +9,7 @@ cannot lead elsewhere.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ LARGEST_ANSWER_BYTES = 1024 * 1024
 LONGEST_URL = 255
 _CONNECT_SECONDS = 5.0
 _EMBEDDING = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
+_PLAIN = re.compile(r"[!-\[\]-~]+")
 _METADATA = frozenset({ip_address("169.254.169.254"), ip_address("fd00:ec2::254")})
 
 
@@ -120,7 +122,7 @@ class GuardedClient:
     async def send(self, ask: Ask, timeout: float | None = None) -> Heard | Silence:
         """Send one request and read its answer, at most 1 MiB of it."""
         began = monotonic()
-        url = _checked(ask)
+        url = askable(ask.url, ask.private)
         if url is None:
             return Silence("forbidden", sent=False)
         try:
@@ -167,19 +169,26 @@ class GuardedClient:
         return self._sessions[key]
 
 
-def _checked(ask: Ask) -> URL | None:
+def askable(address: str, private: bool) -> URL | None:
+    """Return *address* if it may be asked, as far as its text tells; its name is yet to be resolved.
+
+    Other letters than ASCII, user names and backslashes hide a host from those who read it in
+    another way than we do.
+    """
+    if len(address) > 4 * LONGEST_URL or not _PLAIN.fullmatch(address):
+        return None
     try:
-        url = URL(ask.url, encoded=True)
-        port = url.port or 0
+        url = URL(address, encoded=True)
+        host, port = url.host, url.port or 0
     except ValueError:
         return None
-    if len(ask.url) > 4 * LONGEST_URL or not url.host or url.user or url.password:
+    if not host or url.user or url.password:
         return None
-    if url.scheme != "https" and not (url.scheme == "http" and ask.private):
+    if url.scheme != "https" and not (url.scheme == "http" and private):
         return None
-    if not ask.private and port != 443 and port < 1024:
+    if not private and port != 443 and port < 1024:
         return None
-    return url if _literal_allowed(url.host, ask.private) else None
+    return url if _literal_allowed(host, private) else None
 
 
 def _literal_allowed(host: str, private: bool) -> bool:

@@ -6,6 +6,7 @@ tokens by which partners call us only hashes are kept.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -163,6 +164,7 @@ class Connections:
     _all: dict[PartnerId, Connection] = field(default_factory=dict)
     _by_digest: dict[str, PartnerId] = field(default_factory=dict)
     _listeners: list[Callable[[Connection], None]] = field(default_factory=list)
+    _locks: dict[PartnerId, asyncio.Lock] = field(default_factory=dict)
 
     async def load(self) -> None:
         """Take up what the store has."""
@@ -181,6 +183,29 @@ class Connections:
 
     async def save(self, connection: Connection, *more: Write) -> None:
         """Make *connection* and *more* durable in one commit, then publish it."""
+        async with self._lock(connection.partner):
+            await self._save(connection, *more)
+
+    async def change(
+        self, partner: PartnerId, how: Callable[[Connection], Connection | None]
+    ) -> bool:
+        """Replace a connection by what *how* makes of it; None leaves it as it is.
+
+        *how* sees the connection that holds by then: what is done in the background never writes
+        back a copy from before a registration. Returns whether it was replaced.
+        """
+        async with self._lock(partner):
+            current = self._all.get(partner)
+            changed = how(current) if current is not None else None
+            if changed is None or changed == current:
+                return False
+            await self._save(changed)
+            return True
+
+    def _lock(self, partner: PartnerId) -> asyncio.Lock:
+        return self._locks.setdefault(partner, asyncio.Lock())
+
+    async def _save(self, connection: Connection, *more: Write) -> None:
         body = plain.canonical(connection).encode()
         await self.store.commit([PutDocument(DOCUMENT, connection.partner, body), *more])
         self._keep(connection)
@@ -199,16 +224,13 @@ class Connections:
                     return Caller(partner, known.access, token), known
         return None
 
-    def newest_used(self, partner: PartnerId, used: InboundToken) -> Connection | None:
-        """Return the connection without its replaced tokens, if *used* is what replaced them."""
-        connection = self._all[partner]
-        if used.replaced_until is not None or used.answering:
-            return None
-        if connection.state is LinkState.REGISTERING or used.access is not Access.EVERYTHING:
-            return None
-        kept = tuple(each for each in connection.inbound if each.replaced_until is None)
-        kept = tuple(each for each in kept if not each.answering)
-        return replace(connection, inbound=kept) if kept != connection.inbound else None
+    def newest_used(self, partner: PartnerId, used: InboundToken) -> bool:
+        """Whether *used* is a newest token whose first use ends the ones that it replaced."""
+        return _retired(self._all[partner], used) is not None
+
+    async def retire(self, partner: PartnerId, used: InboundToken) -> None:
+        """Let the tokens that *used* replaced open nothing any more."""
+        await self.change(partner, lambda connection: _retired(connection, used))
 
     def _keep(self, connection: Connection) -> None:
         before = self._all.get(connection.partner)
@@ -227,3 +249,14 @@ def replaced(tokens: Iterable[InboundToken], until: datetime) -> tuple[InboundTo
         each if each.replaced_until is not None else replace(each, replaced_until=until)
         for each in tokens
     )
+
+
+def _retired(connection: Connection, used: InboundToken) -> Connection | None:
+    """Return *connection* without its replaced tokens, if *used* is what replaced them."""
+    if used.replaced_until is not None or used.answering or used not in connection.inbound:
+        return None
+    if connection.state is LinkState.REGISTERING or used.access is not Access.EVERYTHING:
+        return None
+    kept = tuple(each for each in connection.inbound if each.replaced_until is None)
+    kept = tuple(each for each in kept if not each.answering)
+    return replace(connection, inbound=kept) if kept != connection.inbound else None

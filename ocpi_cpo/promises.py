@@ -24,6 +24,7 @@ from cms.domain.commands import Answer, Outcome
 from cms.domain.errors import CmsError
 from cms.domain.ids import PartnerId
 from ocpi_cpo.answers import Kind, PartnerAnswer
+from ocpi_cpo.client import askable
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection, Connections
 from ocpi_cpo.envelope import Reply
@@ -162,6 +163,8 @@ class Promises:
         """
         if not connection.private and not url.startswith("https://"):
             raise BadParameter("response_url: must begin with https://")
+        if askable(url, connection.private) is None:
+            raise BadParameter("response_url: is no address that we may send to")
         if not connection.same_host(url):
             raise BadParameter("response_url: leads to a host that you did not register")
 

@@ -266,13 +266,15 @@ class Registration:
         except OcpiError as error:
             log.warning("partner.unreadable", partner=connection.partner, why=error.message)
             return False
-        current = self._connections.get(connection.partner)
-        if current is None or not current.connected or current.version != seen.dialect.version:
-            return False
-        if set(seen.endpoints) == set(current.endpoints):
-            return False
-        await self._connections.save(replace(current, endpoints=seen.endpoints))
-        return True
+
+        def moved(current: Connection) -> Connection | None:
+            if not current.connected or current.version != seen.dialect.version:
+                return None
+            if set(seen.endpoints) == set(current.endpoints):
+                return None
+            return replace(current, endpoints=seen.endpoints)
+
+        return await self._connections.change(connection.partner, moved)
 
     # -- the partner's requests
 
@@ -499,10 +501,11 @@ class Registration:
         await self._save(gone, replace(own, state=PartnerState.GONE), by, "partner.unregistered")
 
     async def _forget(self, partner: PartnerId, used: str) -> None:
-        current = self._connections.get(partner)
-        if current is not None:
+        def without(current: Connection) -> Connection:
             kept = tuple(each for each in current.inbound if each.digest != used)
-            await self._connections.save(replace(current, inbound=kept))
+            return replace(current, inbound=kept)
+
+        await self._connections.change(partner, without)
 
     async def _save(
         self, connection: Connection, partner: Partner, by: str, what: str, *more: Write

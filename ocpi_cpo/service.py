@@ -345,9 +345,8 @@ class OcpiService:
         line = self._lines.get(connection.partner)
         if line is not None:
             line.worker.heard()
-        newer = self.connections.newest_used(connection.partner, token)
-        if newer is not None:
-            self._errand("retire tokens", self.connections.save(newer))
+        if self.connections.newest_used(connection.partner, token):
+            self._errand("retire tokens", self.connections.retire(connection.partner, token))
 
     def _forgotten(self, partner: PartnerId, uid: str) -> None:
         self._forget(partner, uid)

@@ -229,8 +229,9 @@ class Puller:
         ]
 
     async def _note(self, partner: PartnerId, found: list[Token]) -> None:
-        current = self._connections.get(partner)
         times = [each.last_updated for each in found if each.last_updated is not None]
         newest = max(times, default=None)
-        if current is not None and newest is not None and newest != current.tokens_pulled_to:
-            await self._connections.save(replace(current, tokens_pulled_to=newest))
+        if newest is not None:
+            await self._connections.change(
+                partner, lambda current: replace(current, tokens_pulled_to=newest)
+            )

@@ -414,6 +414,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "names-are-believed",
+        "checks what an address says, not where its name leads",
+        "O09",
+        f"{HERE}/test_o09_addresses.py::test_o09_no_address_of_a_partner_leads_inside",
+        (
+            Edit(
+                "ocpi_cpo/client.py",
+                '        good = [each for each in found if allowed(each["host"], self._private)]\n',
+                "        good = found\n",
+            ),
+        ),
+    ),
+    Mutant(
         "no-pings",
         "lets a quiet line stay quiet until the NAT has forgotten it",
         "L2G",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from cms.app.ports import Page
+from cms.app.writes import Committed, Unit
 from cms.domain.audit import WorkType
 from cms.domain.partner import PartnerState
 from ocpi_cpo.auth import Access, digest
@@ -154,6 +156,28 @@ async def test_cr_09_the_old_token_dies_with_the_grace_even_if_the_new_one_is_ne
         old = Asker(cpo.base, emsp.connection.outbound)
         await emsp.update_credentials()
         assert (await old("GET", "/versions")).http == 401
+
+
+@reading
+async def test_cr_09_renewals_that_are_the_first_use_of_a_token_lose_none(
+    cpo: World, emsp: Emsp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a token is used ends the one before; this must not end the one that comes of it."""
+    commit = cpo.store.commit
+
+    async def slow_alone(unit: Unit) -> Committed:
+        if len(unit) == 1:  # the old token's end, and nothing of the renewal
+            await asyncio.sleep(0.05)
+        return await commit(unit)
+
+    monkeypatch.setattr(cpo.store, "commit", slow_alone)
+    ask = Asker(cpo.base, emsp.connection.outbound)
+    body = {**emsp.credentials(), "token": next(iter(emsp.connection.inbound))}
+    for _ in range(5):
+        heard = await ask("PUT", "/2.2.1/credentials", body)
+        assert (heard.http, heard.code) == (200, 1000)
+        ask.token = heard.data["token"]
+    assert (await ask("GET", "/2.2.1/locations")).http == 200
 
 
 @reading
