@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cms.domain.ids import LocationId, PartnerId
+from cms.domain.sharing import EVERYTHING, Sharing
 
 
 class PartnerState(StrEnum):
@@ -24,6 +25,13 @@ class Partner:
         authorise_in_real_time: ask the partner where the whitelist allows or demands it.
         allow_private_addresses: its URLs may lead to private addresses (tests, local hubs).
         connected_at: sessions and bills before this moment are not pushed.
+        profile: name of the way in which it differs from the standard.
+        switches: (name, value) where it differs from its profile.
+        sharing: what of the network it is shown.
+        networks: addresses that it may call from (``"10.0.0.0/8"``); none = from anywhere.
+        certificates: one of these client certificates it must present (SHA-256 fingerprint, or
+            ``"CN=..."``); none = none is asked of it.
+        our_certificate: name of the client certificate that we present to it.
     """
 
     id: PartnerId
@@ -33,6 +41,12 @@ class Partner:
     allow_private_addresses: bool = False
     connected_at: datetime | None = None
     created_at: datetime | None = None
+    profile: str = "strict"
+    switches: tuple[tuple[str, str], ...] = ()
+    sharing: Sharing = EVERYTHING
+    networks: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    our_certificate: str | None = None
 
 
 class Right(StrEnum):

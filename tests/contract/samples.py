@@ -34,6 +34,7 @@ from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.partner import ApiKey, Partner, PartnerState, Right
 from cms.domain.rating import rate
 from cms.domain.session import Limit, Session, SessionStatus
+from cms.domain.sharing import LiveStatus, Sharing
 from cms.domain.status import ConnectorReport, EvseState, LastMeter, Presence
 from cms.domain.tariff import Basis, Dimension, Element, PriceComponent, Restrictions, Tariff, Tax
 from cms.domain.tariff_choice import TariffRule
@@ -166,7 +167,28 @@ RECORD = StationRecord(
 )
 KEY = StationKey(STATION, b"\x00salt", b"\xff\x00digest")
 RULE = TariffRule("r1", TARIFF.id, ALPHA, SITE, EVSE.uid, 1)
-PARTNER = Partner(ALPHA, "Alpha", PartnerState.CONNECTED, False, True, NOW, NOW)
+PARTNER = Partner(
+    ALPHA,
+    "Alpha",
+    PartnerState.CONNECTED,
+    False,
+    True,
+    NOW,
+    NOW,
+    profile="strict",
+    switches=(("routing_headers_sent", "false"),),
+    sharing=Sharing(
+        frozenset({LocationId("BLR-1")}),
+        frozenset({"The mall"}),
+        LiveStatus.DELAYED,
+        15,
+        frozenset({TariffId("DC-18")}),
+        NOW,
+    ),
+    networks=("10.0.0.0/8",),
+    certificates=("ab" * 32,),
+    our_certificate="roaming",
+)
 API_KEY = ApiKey(
     id="k1",
     name="Owner",
