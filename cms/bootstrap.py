@@ -158,7 +158,7 @@ class Parts:
         self._wire_core()
         self._wire_gateway()
         self._wire_desk()
-        self.work_figures = measuring.show(self)
+        self.figures = measuring.show(self)
 
     def _wire_core(self) -> None:
         charging = self.config.charging
@@ -359,7 +359,7 @@ class Parts:
         return json_response({"status": "not ready", "store": "down"}, 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        await self.work_figures.refresh()
+        await self.figures.refresh()
         body = generate_latest(self.metrics.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

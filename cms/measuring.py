@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cms.app.ports import Page
+from cms.app.ports import Page, PartnerHealth
 from cms.domain.audit import WorkType
 from cms.domain.errors import StoreDown
+from cms.domain.ids import PartnerId
 
 if TYPE_CHECKING:
     from cms.bootstrap import Parts
@@ -42,11 +45,57 @@ class WorkFigures:
         return self._oldest_seconds
 
 
-def show(parts: Parts) -> WorkFigures:
+class PartnerFigures:
+    """How partners did when somebody last looked; bounded by their number."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._healths: dict[str, PartnerHealth] = {}
+
+    async def refresh(self) -> None:
+        """Look; while the store is down the last figures stand."""
+        health = self._parts.roaming.partner_health
+        try:
+            self._healths = {id: await health(id) for id in tuple(self._parts.catalogue.partners)}
+        except StoreDown:
+            return
+
+    def each(self, read: Callable[[PartnerHealth], float]) -> Callable[[], Mapping[str, float]]:
+        """Return a reading of one figure of every partner."""
+        return lambda: {id: read(health) for id, health in self._healths.items()}
+
+    def age(self, at: datetime | None) -> float:
+        """Return how many seconds ago something was; 0 for what never was."""
+        return 0.0 if at is None else max(0.0, (self._parts.clock() - at).total_seconds())
+
+    def requests(self) -> Mapping[tuple[str, ...], float]:
+        """Return how requests ended, by partner, module and class."""
+        tallies = self._parts.roaming.tallies
+        return {
+            (id, module, kind): float(count)
+            for id in self._healths
+            for (module, kind), count in tallies.of(PartnerId(id)).total.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures that are read from the store, which takes a moment."""
+
+    work: WorkFigures
+    partners: PartnerFigures
+
+    async def refresh(self) -> None:
+        await self.work.refresh()
+        await self.partners.refresh()
+
+
+def show(parts: Parts) -> Figures:
     """Declare every figure; returns those that must be refreshed before each look."""
     _of_stations(parts)
     _of_store(parts)
-    _of_partners(parts)
+    partners = PartnerFigures(parts)
+    _of_partners(parts, partners)
     work = WorkFigures(parts)
     gauge = parts.metrics.gauge
     gauge("cms_work_items_open", "Work items that wait for a person", work.by_type, "type")
@@ -56,7 +105,7 @@ def show(parts: Parts) -> WorkFigures:
         "Background tasks that ended by an exception and were started again",
         lambda: parts.supervisor.deaths,
     )
-    return work
+    return Figures(work, partners)
 
 
 def _of_stations(parts: Parts) -> None:
@@ -108,27 +157,23 @@ def _of_store(parts: Parts) -> None:
     counter("cms_store_units", "Units of work in them", lambda: store.groups[1])
 
 
-def _of_partners(parts: Parts) -> None:
-    gauge, health = parts.metrics.gauge, parts.roaming.partner_health
-    partners = parts.catalogue.partners
-
-    gauge(
-        "cms_partner_connected",
-        "1 while its worker can reach it",
-        lambda: {id: float(health(id).connected) for id in partners},
-        "partner",
-    )
-    gauge(
-        "cms_partner_lag_changes",
-        "Changes that it has not seen yet",
-        lambda: {id: health(id).lag for id in partners},
-        "partner",
-    )
-    gauge(
-        "cms_partner_parked",
-        "Objects that it refuses",
-        lambda: {id: health(id).parked for id in partners},
-        "partner",
+def _of_partners(parts: Parts, of: PartnerFigures) -> None:
+    gauge, label = parts.metrics.gauge, "partner"
+    for name, text, read in (
+        ("connected", "1 while it is registered", lambda h: float(h.connected)),
+        ("lag_changes", "Changes that it has not seen yet", lambda h: float(h.lag)),
+        ("lag_seconds", "Age of the oldest of them", lambda h: of.age(h.oldest_unseen_at)),
+        ("parked", "Objects that it refuses", lambda h: float(h.parked)),
+        ("failures", "Requests in a row without a usable answer", lambda h: float(h.failures)),
+        ("silent_seconds", "Since it last took what it was told", lambda h: of.age(h.last_success_at)),
+        ("token_age_seconds", "Since its tokens were exchanged", lambda h: of.age(h.tokens_renewed_at)),
+    ):  # fmt: skip
+        gauge(f"cms_partner_{name}", text, of.each(read), label)
+    parts.metrics.counter(
+        "cms_partner_requests",
+        "Requests to partners by how they ended",
+        of.requests,
+        ("partner", "module", "class"),
     )
 
 

@@ -152,8 +152,11 @@ def configure(level: str = "info", format: str = "json") -> None:
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
 
 
-Reading = float | Mapping[str, float]
-"""What a figure is now; with a label, one figure for each of its values."""
+Reading = float | Mapping[str, float] | Mapping[tuple[str, ...], float]
+"""What a figure is now; with a label, one figure for each of its values; with several, for each
+tuple of theirs."""
+
+Labels = str | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class _Figure:
     name: str
     text: str
     read: Callable[[], Reading]
-    label: str | None
+    label: Labels
     counts: bool
 
 
@@ -178,13 +181,13 @@ class Metrics(Collector):
         self.registry.register(self)
 
     def counter(
-        self, name: str, text: str, read: Callable[[], Reading], label: str | None = None
+        self, name: str, text: str, read: Callable[[], Reading], label: Labels = None
     ) -> None:
         """Show what *read* says as *name*_total; it never falls while the process lives."""
         self._figures.append(_Figure(name, text, read, label, counts=True))
 
     def gauge(
-        self, name: str, text: str, read: Callable[[], Reading], label: str | None = None
+        self, name: str, text: str, read: Callable[[], Reading], label: Labels = None
     ) -> None:
         """Show what *read* says."""
         self._figures.append(_Figure(name, text, read, label, counts=False))
@@ -193,11 +196,12 @@ class Metrics(Collector):
         """See ``prometheus_client.registry.Collector``."""
         for figure in self._figures:
             kind = CounterMetricFamily if figure.counts else GaugeMetricFamily
-            family = kind(figure.name, figure.text, labels=[figure.label] if figure.label else [])
+            names = (figure.label,) if isinstance(figure.label, str) else figure.label or ()
+            family = kind(figure.name, figure.text, labels=names)
             reading = figure.read()
             if isinstance(reading, Mapping):
                 for value, number in sorted(reading.items()):
-                    family.add_metric([value], number)
+                    family.add_metric((value,) if isinstance(value, str) else value, number)
             else:
                 family.add_metric([], reading)
             yield family

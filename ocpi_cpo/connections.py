@@ -59,6 +59,25 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Sync:
+    """A wish to tell everything of one module again.
+
+    Attributes:
+        number: names the cursor that this one moves; higher than of any before.
+        by: who wants it.
+        total: how many things were to be told when it was asked for.
+        head: of the feed at that moment; what lies beyond is news.
+    """
+
+    module: str
+    number: int
+    asked_at: datetime
+    by: str
+    total: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
     """A party that the partner named in its credentials."""
 
@@ -86,6 +105,7 @@ class Connection:
         extra_hosts: hosts, beside those of its endpoints, that its response_url may name.
         renewed_at: when tokens were last exchanged, at the registration or since.
         tokens_pulled_to: newest ``last_updated`` seen when its token list was pulled whole.
+        syncs: the last one of each module; what was told under an older one counts no more.
     """
 
     partner: PartnerId
@@ -103,6 +123,26 @@ class Connection:
     extra_hosts: tuple[str, ...] = ()
     tokens_pulled_to: datetime | None = None
     renewed_at: datetime | None = None
+    syncs: tuple[Sync, ...] = ()
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What a worker is made for: a connection of another form needs another one."""
+        return self.generation, self.version, tuple(each.number for each in self.syncs)
+
+    def sync(self, module: str) -> Sync | None:
+        """Return the last wish to tell *module* again; None if there was none."""
+        return next((each for each in self.syncs if each.module == module), None)
+
+    def cursor(self, module: str) -> str:
+        """Return the name of the cursor that tells how far *module* is told."""
+        sync = self.sync(module)
+        return module if sync is None else f"{module}@{sync.number}"
+
+    def mark(self, module: str) -> str:
+        """Return what marks things of *module* as told under this registration and its syncs."""
+        sync = self.sync(module)
+        return str(self.generation) if sync is None else f"{self.generation}@{sync.number}"
 
     @property
     def country(self) -> str:
@@ -125,6 +165,13 @@ class Connection:
         """Return the partner's address of a module, by (identifier, role)."""
         found = (e.url for e in self.endpoints if (e.module, e.role) == (module, role))
         return next(found, None)
+
+    def module_of(self, url: str) -> str:
+        """Return the module that an address of the partner belongs to; "" for none."""
+        if self.versions_url is not None and url.split("?")[0] == self.versions_url:
+            return "versions"
+        inside = [e for e in self.endpoints if url == e.url or url.startswith(_below(e.url))]
+        return max(inside, key=lambda each: len(each.url)).module if inside else ""
 
     @property
     def credentials_url(self) -> str | None:
@@ -241,6 +288,11 @@ class Connections:
             self._by_digest[token.digest] = connection.partner
         if connection.outbound is not None:
             self.secret(connection.outbound)
+
+
+def _below(url: str) -> tuple[str, str]:
+    path = url.partition("?")[0].rstrip("/")
+    return f"{path}/", f"{path}?"
 
 
 def replaced(tokens: Iterable[InboundToken], until: datetime) -> tuple[InboundToken, ...]:

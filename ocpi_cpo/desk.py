@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cms.app.catalogue import Catalogue
-from cms.app.ports import Invitation, PartnerHealth
+from cms.app.ports import Invitation, ParkedObject, PartnerHealth, SyncState
 from cms.domain.errors import Conflict
 from cms.domain.ids import PartnerId
 from cms.domain.partner import Partner
@@ -48,14 +49,28 @@ class Partners:
     async def unregister(self, partner: PartnerId, who: str) -> None:
         await self._service.unregister(partner, who)
 
-    async def resync(self, partner: PartnerId, who: str) -> None:
-        """Push everything again; a partner that refused us is tried again."""
+    async def sync(
+        self, partner: PartnerId, who: str, module: str | None = None
+    ) -> Sequence[SyncState]:
+        """Tell everything again; a partner that refused us is tried again."""
         await self._service.resume(partner, who)
-        await self._service.resync(partner, who)
+        await self._service.sync(partner, who, module)
         self._service.retry(partner)
+        return (await self.health(partner)).syncs
 
-    def health(self, partner: PartnerId) -> PartnerHealth:
-        return self._service.partner_health(partner)
+    async def health(self, partner: PartnerId) -> PartnerHealth:
+        return await self._service.partner_health(partner)
+
+    async def parked(self, partner: PartnerId) -> Sequence[ParkedObject]:
+        return await self._service.parking.of(partner)
+
+    async def retry_parked(self, partner: PartnerId, kind: str, key: str, who: str) -> None:
+        await self._service.parking.retry(partner, kind, key, who)
+
+    async def drop_parked(
+        self, partner: PartnerId, kind: str, key: str, who: str, why: str | None = None
+    ) -> None:
+        await self._service.parking.drop(partner, kind, key, who, why)
 
     def _partner(self, id: PartnerId, name: str, private: bool) -> Partner:
         known = self._catalogue.partners.get(id) or Partner(id, name)

@@ -13,6 +13,7 @@ from ocpi_cpo.answers import PartnerAnswer, judge
 from ocpi_cpo.client import Ask, GuardedClient
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection
+from ocpi_cpo.push.tallies import Tallies
 from ocpi_cpo.versions.offered import dialect_of
 from ocpi_cpo.wire import authorization, dumps
 
@@ -23,9 +24,10 @@ LARGEST_KEPT_BYTES = 16 * 1024
 class PartnerApi:
     """Sends requests in the name of one of our parties."""
 
-    def __init__(self, client: GuardedClient, config: OcpiConfig) -> None:
+    def __init__(self, client: GuardedClient, config: OcpiConfig, tallies: Tallies) -> None:
         self._client = client
         self._config = config
+        self._tallies = tallies
 
     async def call(
         self,
@@ -65,7 +67,9 @@ class PartnerApi:
         if payload is not None:
             headers["Content-Type"] = "application/json"
         ask = Ask(method, url, headers, payload, connection.private, fresh)
-        return judge(await self._client.send(ask, timeout))
+        answer = judge(await self._client.send(ask, timeout))
+        self._tallies.note(connection.partner, connection.module_of(url), answer)
+        return answer
 
     def _routing(self, connection: Connection, sender: PartnerId | str | None) -> dict[str, str]:
         own = (sender or self._config.parties[0].id).split("*")

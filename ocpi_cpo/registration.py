@@ -245,15 +245,6 @@ class Registration:
                 "partner.resumed",
             )
 
-    async def resync(self, partner: PartnerId, by: str) -> None:
-        """Forget what was told of locations and tariffs, so that all of it is told again."""
-        own, before = self._known(partner)
-        if not before.registered:
-            raise Conflict(f"{partner} is not registered")
-        again = replace(before, generation=before.generation + 1)
-        cursors = [PutCursor(partner, stream, 0) for stream in FROM_ZERO]
-        await self._save(again, own, by, "partner.resynchronised", *cursors)
-
     async def look_again(self, connection: Connection) -> bool:
         """Read the partner's endpoints again. True if they have changed (and are kept)."""
         if connection.versions_url is None or connection.outbound is None:
@@ -471,6 +462,7 @@ class Registration:
             versions_url=theirs.url,
             roles=theirs.roles,
             generation=connection.generation + new,
+            syncs=tuple(s for s in connection.syncs if not new or s.module in FROM_NOW),
             registered_at=now if new else connection.registered_at,
             renewed_at=now,
         )

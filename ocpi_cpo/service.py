@@ -26,6 +26,7 @@ from ocpi_cpo.client import GuardedClient
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection, Connections, InboundToken
 from ocpi_cpo.errors import OcpiError
+from ocpi_cpo.health import Health
 from ocpi_cpo.modules.commands import Commands
 from ocpi_cpo.modules.credentials import Credentials
 from ocpi_cpo.modules.lists import Lists
@@ -37,6 +38,9 @@ from ocpi_cpo.pages import Network, Pages
 from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.promises import Promises
 from ocpi_cpo.push.courier import MODULE_OF, Courier
+from ocpi_cpo.push.parking import Parking
+from ocpi_cpo.push.syncing import Syncing
+from ocpi_cpo.push.tallies import Tallies
 from ocpi_cpo.push.worker import Worker
 from ocpi_cpo.registration import Registration
 from ocpi_cpo.render import Renderer, RunningPrice, no_price
@@ -76,8 +80,7 @@ class _Line:
 
     worker: Worker
     courier: Courier
-    generation: int
-    version: str | None
+    made_for: Connection
     running: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -122,7 +125,8 @@ class OcpiService:
         self.connections.listen(self._changed)
         self.borders = Borders(store, live, catalogue, clock)
         self._client = GuardedClient(config.request_timeout.total_seconds(), resolver)
-        self._api = PartnerApi(self._client, config)
+        self.tallies = Tallies(clock)
+        self._api = PartnerApi(self._client, config, self.tallies)
         self._faces = {
             version: self._face(dialect, running_price) for version, dialect in DIALECTS.items()
         }
@@ -138,6 +142,11 @@ class OcpiService:
         )
         self._puller = Puller(
             catalogue, administration, self.connections, self._api, self._forgotten
+        )
+        self.syncing = Syncing(store, self.connections, clock, self.pull_tokens, self._errand)
+        self.parking = Parking(store, clock, self._worker)
+        self.healths = Health(
+            store, self.connections, self.tallies, self.syncing, self._worker, clock
         )
         self._authority = Authority(
             store,
@@ -268,15 +277,14 @@ class OcpiService:
         if self._supervisor is None or not connection.connected:
             return
         line = self._lines.get(connection.partner)
-        made_for = (connection.generation, connection.version)
-        if line is not None and line.running and made_for == (line.generation, line.version):
+        if line is not None and line.running and connection.form == line.made_for.form:
             return
         self._lines[connection.partner] = fresh = self._line(connection, line)
         fresh.running = True
         self._supervisor.keep(f"push {connection.partner}", lambda: self._push(fresh, line))
         if line is not None:
             line.worker.news("location")  # so that it sees that its time is over
-        if line is None or line.generation != connection.generation:
+        if line is None or line.made_for.generation != connection.generation:
             anew = line is not None or connection.tokens_pulled_to is None
             self._errand("pull tokens", self.pull_tokens(connection.partner, anew))
 
@@ -288,15 +296,12 @@ class OcpiService:
         line.ended.set()
 
     def _line(self, connection: Connection, before: _Line | None) -> _Line:
-        partner, generation = connection.partner, connection.generation
-        version = connection.version
-        face = self._faces[dialect_of(version).version]
+        partner = connection.partner
+        face = self._faces[dialect_of(connection.version).version]
 
         def current() -> Connection | None:
             found = self.connections.get(partner)
-            if found is None or (found.generation, found.version) != (generation, version):
-                return None
-            return found
+            return found if found is not None and found.form == connection.form else None
 
         courier = Courier(
             partner,
@@ -315,10 +320,11 @@ class OcpiService:
             self._config,
             self._clock,
             current,
+            connection,
             self._site_of,
             self.registration.refused,
         )
-        return _Line(worker, courier, generation, version)
+        return _Line(worker, courier, connection)
 
     async def _spread_news(self) -> None:
         """Wake the workers that a change concerns. What is missed here, their poll finds."""
@@ -402,25 +408,22 @@ class OcpiService:
             log.warning("tokens.not_pulled", partner=partner, why=error.message)
             return 0
 
-    async def resync(self, partner: PartnerId, by: str) -> None:
-        """Push locations and tariffs from the beginning again."""
-        await self.registration.resync(partner, by)
+    async def sync(self, partner: PartnerId, by: str, module: str | None = None) -> None:
+        """Tell *module* (None = all) from the beginning again. See ``Syncing``."""
+        await self.syncing.ask(partner, by, module)
 
     def retry(self, partner: PartnerId) -> None:
         """Try everything that is parked for *partner* again, now."""
         if (line := self._lines.get(partner)) is not None:
             line.worker.retry()
 
-    def partner_health(self, partner: PartnerId) -> PartnerHealth:
+    def _worker(self, partner: PartnerId) -> Worker | None:
+        line = self._lines.get(partner)
+        return line.worker if line is not None and line.running else None
+
+    async def partner_health(self, partner: PartnerId) -> PartnerHealth:
         """Return how the partner does, in the core's words."""
-        connection, line = self.connections.get(partner), self._lines.get(partner)
-        connected = connection is not None and connection.connected
-        if line is None:
-            return PartnerHealth(partner, connected)
-        worker = line.worker
-        return PartnerHealth(
-            partner, connected, worker.last_success_at, worker.last_error, worker.lag, worker.parked
-        )
+        return await self.healths.of(partner)
 
     def health(self, partner: PartnerId) -> dict[str, object]:
         """Return the state of the link, for operators. Nothing secret is in it."""

@@ -291,16 +291,79 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncState:
+    """How far a module is told again.
+
+    Attributes:
+        total: how many things there were when it was asked for.
+        left: how many of the module the partner has not been told yet, news included.
+    """
+
+    module: str
+    asked_at: datetime
+    by: str
+    total: int
+    left: int
+
+    @property
+    def done(self) -> bool:
+        return self.left == 0
+
+
+@dataclass(frozen=True, slots=True)
 class PartnerHealth:
-    """How a partner does, from memory."""
+    """How a partner does.
+
+    Attributes:
+        lag: changes that the partner has not seen yet; ``unseen`` says of which modules.
+        oldest_unseen_at: when the oldest of them was made.
+        parked: things that it refuses.
+        failures: requests in a row that brought no answer that decides anything.
+        pause_seconds: until it is tried again; 0 while all is well.
+        requests: of the last hour: module -> how it ended -> how many.
+        tokens_renewed_at: when the tokens of the connection were last exchanged.
+        tokens_pulled_to: newest of its driver tokens, by its own clock.
+        syncs: what was to be told again, the last of each module.
+    """
 
     partner: PartnerId
     connected: bool
     last_success_at: datetime | None = None
     last_error: str | None = None
     lag: int = 0
-    """Changes that the partner has not seen yet."""
     parked: int = 0
+    state: str = "unknown"
+    version: str | None = None
+    registered_at: datetime | None = None
+    oldest_unseen_at: datetime | None = None
+    unseen: Mapping[str, int] = field(default_factory=dict)
+    failures: int = 0
+    pause_seconds: float = 0.0
+    requests: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    tokens_renewed_at: datetime | None = None
+    tokens_pulled_to: datetime | None = None
+    syncs: Sequence[SyncState] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedObject:
+    """Something that a partner would not take.
+
+    Attributes:
+        why: what it said, or what was wrong.
+        since: when it was first put aside.
+        attempts: how often it was tried.
+        retry_at: when it is tried again by itself; None = never.
+        last: the last request about it with its answer; None if none is kept.
+    """
+
+    kind: str
+    key: str
+    why: str
+    since: datetime
+    attempts: int
+    retry_at: datetime | None = None
+    last: Exchange | None = None
 
 
 class WorkDesk(Protocol):
@@ -356,10 +419,38 @@ class PartnerDesk(Protocol):
         """
 
     async def unregister(self, partner: PartnerId, who: str) -> None: ...
-    async def resync(self, partner: PartnerId, who: str) -> None:
-        """Send this partner everything that it may see again."""
+    async def sync(
+        self, partner: PartnerId, who: str, module: str | None = None
+    ) -> Sequence[SyncState]:
+        """Send this partner everything of *module* that it may see again; None = of all.
 
-    def health(self, partner: PartnerId) -> PartnerHealth: ...
+        Bills are sent only where it is not certain that the partner has them.
+
+        Raises:
+            Conflict: it is not registered, or does not take that module.
+            InvalidValue: there is no such module.
+        """
+
+    async def health(self, partner: PartnerId) -> PartnerHealth: ...
+    async def parked(self, partner: PartnerId) -> Sequence[ParkedObject]:
+        """What it would not take, oldest first."""
+
+    async def retry_parked(self, partner: PartnerId, kind: str, key: str, who: str) -> None:
+        """Try one parked thing now.
+
+        Raises:
+            NotFound: nothing of that name is parked.
+            Conflict: the partner is not connected.
+        """
+
+    async def drop_parked(
+        self, partner: PartnerId, kind: str, key: str, who: str, why: str | None = None
+    ) -> None:
+        """Give one parked thing up: it is tried no more, until it changes.
+
+        Raises:
+            NotFound: nothing of that name is parked.
+        """
 
 
 # ---------------------------------------------------------------- store
@@ -489,6 +580,11 @@ class Store(Protocol):
         self, owner: PartnerId | None, kinds: Sequence[str], after: int, limit: int
     ) -> Sequence[Change]:
         """Changes that *owner* may hear of (its own and everybody's), in order of ``seq``."""
+
+    async def unseen(
+        self, owner: PartnerId | None, kinds: Sequence[str], after: int
+    ) -> tuple[int, datetime | None]:
+        """How many of these changes lie beyond *after*, and when the oldest of them was made."""
 
     async def cursors(self, partner: PartnerId) -> Mapping[str, int]: ...
     async def head(self) -> int:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
-from cms.cli import serving, tables
+from cms.cli import roaming, serving, tables
 from cms.cli.office import Office, Refused, visit
+from cms.cli.showing import cell as _cell
+from cms.cli.showing import in_path as _in_path
+from cms.cli.showing import out
+from cms.cli.showing import print_json as _print_json
+from cms.cli.showing import show as _show
 from cms.config import Config, ConfigError, load
 from cms.domain.errors import CmsError
 
@@ -46,8 +48,7 @@ for name, group in (
     ("import", bring),
 ):
     app.add_typer(group, name=name)
-
-out = Console(soft_wrap=True)
+roaming.extend(partners)
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="The TOML file [default: config.toml]")
@@ -331,12 +332,6 @@ def list_partners(config: ConfigFile = None, as_json: AsJson = False) -> None:
     _show(rows if not as_json else found, as_json, "id name state connected lag parked last_error")
 
 
-@partners.command("show")
-def show_partner(id: str, config: ConfigFile = None) -> None:
-    """Show one partner."""
-    _print_json(visit(load(config), lambda office: office.get(f"/partners/{_in_path(id)}")))
-
-
 @partners.command("add")
 def add_partner(
     id: Annotated[str, typer.Argument(help="Country code and party id, like IN*EMS")],
@@ -360,12 +355,6 @@ def add_partner(
 def remove_partner(id: str, config: ConfigFile = None) -> None:
     """Unregister from a partner; its sessions and bills stay."""
     _print_json(visit(load(config), lambda office: office.delete(f"/partners/{_in_path(id)}")))
-
-
-@partners.command("resync")
-def resync_partner(id: str, config: ConfigFile = None) -> None:
-    """Send a partner everything that it may see again."""
-    _print_json(visit(load(config), lambda office: office.post(f"/partners/{_in_path(id)}/resync")))
 
 
 @keys.command("list")
@@ -492,45 +481,3 @@ def _bring(config: Config, rows: list[tables.Taken], path: str) -> None:
         if "password" in answer:
             out.print(f"{answer['id']}: password {answer['password']}", markup=False)
     out.print(f"{len(rows)} taken over")
-
-
-# -- showing
-
-
-def _in_path(id: str) -> str:
-    return quote(id, safe="")
-
-
-def _show(rows: list[dict[str, Any]], as_json: bool, columns: str) -> None:
-    """Print rows one a line, columns aligned, nothing cut: for eyes, grep and awk alike."""
-    if as_json:
-        _print_json(rows)
-        return
-    names = columns.split()
-    cells = [[_cell(row.get(name)) or "-" for name in names] for row in rows]
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    out.print(f"[bold]{_line([name.upper() for name in names], widths)}[/]", highlight=False)
-    for line in cells:
-        out.print(_line(line, widths), markup=False, highlight=False)
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
-def _cell(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case True:
-            return "yes"
-        case False:
-            return "no"
-        case list():
-            return " ".join(map(str, value))
-        case _:
-            return str(value)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

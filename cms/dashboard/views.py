@@ -9,7 +9,7 @@ from typing import Any
 from cms.app.casefile import Story
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
-from cms.app.ports import DatedCdr
+from cms.app.ports import DatedCdr, ParkedObject
 from cms.app.sums import DaySum
 from cms.domain.audit import AuditEntry, WorkItem
 from cms.domain.money import Price
@@ -248,6 +248,30 @@ def partner(each: Partner) -> Json:
         "allow_private_addresses": each.allow_private_addresses,
         "connected_at": each.connected_at,
         "created_at": each.created_at,
+    }
+
+
+def parked(each: ParkedObject) -> Json:
+    """What a partner would not take, with its last answer as it was kept."""
+    last = each.last
+    return {
+        "kind": each.kind,
+        "key": each.key,
+        "why": each.why,
+        "since": each.since,
+        "attempts": each.attempts,
+        "retry_at": each.retry_at,
+        "last": None
+        if last is None
+        else {
+            "at": last.at,
+            "method": last.method,
+            "url": last.url,
+            "http_status": last.http_status,
+            "took_ms": last.took_ms,
+            "request": last.request.decode("utf-8", "replace"),
+            "answer": last.answer.decode("utf-8", "replace"),
+        },
     }
 
 

@@ -271,6 +271,17 @@ class MemoryStore:
         ]
         return sorted(found, key=lambda change: change.seq)[:limit]
 
+    async def unseen(
+        self, owner: PartnerId | None, kinds: Sequence[str], after: int
+    ) -> tuple[int, datetime | None]:
+        self._check_up()
+        found = [
+            change.last_updated
+            for change in self.feed.values()
+            if change.seq > after and change.kind in kinds and change.owner in (None, owner)
+        ]
+        return len(found), min(found, default=None)
+
     async def cursors(self, partner: PartnerId) -> Mapping[str, int]:
         self._check_up()
         return dict(self._cursors.get(partner, {}))

@@ -101,6 +101,20 @@ class Reads:
         rows = await self._all(select(both).order_by(both.c.seq).limit(limit))
         return [codec.change_from(row) for row in rows]
 
+    async def unseen(
+        self, owner: PartnerId | None, kinds: Sequence[str], after: int
+    ) -> tuple[int, datetime | None]:
+        c = t.change.c
+        owners = [c.owner.is_(None), *([c.owner == owner] if owner is not None else [])]
+        parts = [
+            select(c.last_updated).where(of, c.seq > after, c.kind.in_(kinds)) for of in owners
+        ]
+        both = union_all(*parts).subquery()
+        oldest = func.min(both.c.last_updated, type_=t.UtcDateTime)
+        figures: list[Any] = [func.count().label("many"), oldest.label("oldest")]
+        (row,) = await self._all(select(*figures).select_from(both))
+        return int(row.many), row.oldest
+
     async def cursors(self, partner: PartnerId) -> Mapping[str, int]:
         rows = await self._all(select(t.cursors).where(t.cursors.c.partner == partner))
         return {row.stream: row.seq for row in rows}

@@ -65,6 +65,9 @@ class Told:
 
 
 NOTHING = Told(Result.NOTHING)
+DROPPED = "dropped"
+"""State of a delivery that an operator has given up."""
+
 DONE = Told(Result.DONE)
 
 
@@ -121,9 +124,9 @@ class Courier:
             case "evse":
                 return await self._evse(connection, EvseRef.parse(change.key))
             case "session":
-                return await self._session(connection, SessionId(change.key))
+                return await self._session(connection, SessionId(change.key), change)
             case "cdr":
-                return await self._cdr(connection, CdrId(change.key))
+                return await self._cdr(connection, CdrId(change.key), change)
             case _:
                 raise ValueError(f"partners are not told of a {change.kind}")
 
@@ -150,7 +153,7 @@ class Courier:
         url, body = self._url(connection, "tariffs", party, id), self._render.tariff(own)
         told = await self._put(connection, url, body, "tariff", id, sender=party)
         if told.result is Result.DONE:
-            place = f"{connection.generation} {party}"
+            place = f"{connection.mark('tariffs')} {party}"
             await self._keep_delivery("tariff", id, "delivered", place=place)
         return told
 
@@ -161,7 +164,7 @@ class Courier:
         for id in map(TariffId, self._dialect.tariffs_in(body)):
             known = await self._delivery("tariff", id)
             place = (known.place if known is not None else None) or ""
-            if not place.startswith(f"{connection.generation} "):
+            if not place.startswith(f"{connection.mark('tariffs')} "):
                 told = await self._put_tariff(connection, id)
                 if told.result in (Result.AGAIN, Result.STOP):
                     return told
@@ -175,7 +178,7 @@ class Courier:
         if self._network.site(id) is None:
             return NOTHING
         content = self._pages.one(id, self._partner).content
-        if known is not None and known.place == f"{connection.generation} {content}":
+        if known is not None and known.place == f"{connection.mark('locations')} {content}":
             return NOTHING
         return await self._put_location(connection, id)
 
@@ -190,7 +193,7 @@ class Courier:
         if told.result is Result.DONE:
             statuses = {("evse", str(ref)): each for ref, each in shown.statuses.items()}
             self._memory.told.update(statuses)
-            place = f"{connection.generation} {shown.content}"
+            place = f"{connection.mark('locations')} {shown.content}"
             await self._keep_delivery("location", id, "delivered", place=place)
         return told
 
@@ -201,8 +204,8 @@ class Courier:
             return NOTHING
         site = place.location
         known = await self._delivery("location", site.id)
-        generation = (known.place if known is not None else None) or ""
-        if not generation.startswith(f"{connection.generation} "):
+        told = (known.place if known is not None else None) or ""
+        if not told.startswith(f"{connection.mark('locations')} "):
             return await self._put_location(connection, site.id)
         view = self._network.view(place, self._partner)
         if self._memory.told.get(("evse", str(ref))) == status_of(view):
@@ -236,9 +239,9 @@ class Courier:
 
     # -- sessions
 
-    async def _session(self, connection: Connection, id: SessionId) -> Told:
+    async def _session(self, connection: Connection, id: SessionId, change: Change) -> Told:
         dated = await self._store.session(id)
-        if dated is None or dated.session.owner != self._partner:
+        if dated is None or dated.session.owner != self._partner or _older(connection, change):
             return NOTHING
         if self._memory.told.get(("session", id)) == dated.last_updated:
             return NOTHING
@@ -261,12 +264,14 @@ class Courier:
         dated = await self._store.cdr(id)
         return dated.cdr.session if dated is not None else None
 
-    async def _cdr(self, connection: Connection, id: CdrId) -> Told:
+    async def _cdr(self, connection: Connection, id: CdrId, change: Change) -> Told:
         dated = await self._store.cdr(id)
         if dated is None or dated.cdr.owner != self._partner:
             return NOTHING
         before = await self._store.delivery(self._partner, "cdr", id)
-        if before is not None and before.state == "delivered":
+        if before is None and _older(connection, change):
+            return NOTHING
+        if before is not None and before.state in ("delivered", DROPPED):
             return NOTHING
         if before is not None and before.place is not None:
             told = await self._there(connection, dated, before)
@@ -491,6 +496,14 @@ class Courier:
         row = Delivery(self._partner, kind, key, state, 0, self._clock(), attempts, place, error)
         await self._store.commit([PutDelivery(row)])
         self._remember(kind, key, row)
+
+
+def _older(connection: Connection, change: Change) -> bool:
+    """Whether a sync comes by something that is older than the registration: never pushed."""
+    sync, since = connection.sync(MODULE_OF[change.kind]), connection.registered_at
+    if sync is None or since is None or not 0 < change.seq <= sync.head:
+        return False
+    return change.last_updated < since
 
 
 def _in_doubt(before: Delivery) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from cms.app.ports import Change
 
@@ -83,6 +84,22 @@ class Stream:
         present = [*self.waiting, *self.flying.values()]
         if all((each.change.kind, each.change.key) != key for each in present):
             self.waiting.append(item)
+
+    def forget(self, kind: str, key: str) -> None:
+        """Take what was parked and waits to be tried again out of the line."""
+        self.waiting = [
+            each
+            for each in self.waiting
+            if each.feed or (each.change.kind, each.change.key) != (kind, key)
+        ]
+
+    def unseen(self) -> tuple[int, datetime | None]:
+        """Return how many changes of the feed the partner has not seen, and when the oldest was.
+
+        True once ``exhausted``; before, there are more in the store.
+        """
+        open_ = [e.change for e in (*self.waiting, *self.flying.values()) if e.feed]
+        return len(open_), min((each.last_updated for each in open_), default=None)
 
     def next(self, now: float, ready: Callable[[Item], bool]) -> Item | None:
         """Return the first that may leave: its object rests, its pause is over, *ready* agrees.

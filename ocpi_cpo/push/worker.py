@@ -7,7 +7,7 @@ A slow or dead partner costs its own worker and nobody else. The cursor of each 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -38,6 +38,7 @@ class Worker:
 
     Args:
         connection: reads the current one; None once the partner is gone.
+        made_for: the connection as it is when the worker begins; names its cursors.
         location_of: the site of an EVSE's key, so that no two requests of one site overlap.
         refused: called when the partner does not accept our credentials; the worker then ends.
     """
@@ -50,6 +51,7 @@ class Worker:
         config: OcpiConfig,
         clock: Clock,
         connection: Callable[[], Connection | None],
+        made_for: Connection,
         location_of: Callable[[str], str],
         refused: Refused,
     ) -> None:
@@ -59,6 +61,7 @@ class Worker:
         self._config = config
         self._clock = clock
         self._connection = connection
+        self._made_for = made_for
         self._refused = refused
         self._pace = Pace(config.in_flight, config.backoff_cap.total_seconds())
         self._tariffs = Stream("tariffs", ("tariff",), lambda c: c.key)
@@ -79,6 +82,7 @@ class Worker:
         self._parked: set[tuple[str, str]] = set()
         self._parked_looked = float("-inf")
         self._retry_all = False
+        self._wanted: dict[tuple[str, str], bool] = {}
         self._news: set[str] = set()
         self._polled = float("-inf")
         self.last_success_at: datetime | None = None
@@ -92,13 +96,14 @@ class Worker:
         self._nudged.set()
 
     @property
-    def lag(self) -> int:
-        """How many changes are known that the partner has not seen yet."""
-        return sum(len(each.waiting) + len(each.flying) for each in self._streams)
+    def failures(self) -> int:
+        """Requests in a row that brought no answer that decides anything."""
+        return self._pace.failures
 
     @property
-    def parked(self) -> int:
-        return len(self._parked)
+    def pause_seconds(self) -> float:
+        """Until the partner is tried again; 0 while all is well."""
+        return round(self._pace.waits(monotonic()) or 0.0, 1)
 
     def heard(self) -> None:
         """The partner called us, so it lives."""
@@ -106,19 +111,39 @@ class Worker:
             self._pace.heard(monotonic())
             self._nudged.set()
 
+    @property
+    def streams(self) -> Sequence[Stream]:
+        return self._streams
+
     def retry(self) -> None:
         """An operator wants what is parked tried now."""
         self._retry_all = True
         self._parked_looked = float("-inf")
         self._nudged.set()
 
+    def again(self, kind: str, key: str) -> None:
+        """Bring one thing once more, whatever the feed says: it is parked, or known to be lost."""
+        self._wanted[kind, key] = True
+        self._nudged.set()
+
+    def dropped(self, kind: str, key: str) -> None:
+        """An operator has given up a parked thing: it is tried no more."""
+        self._wanted[kind, key] = False
+        self._nudged.set()
+
+    def busy(self, kind: str, key: str) -> bool:
+        """Whether something about this thing is under way or lined up."""
+        stream = self._stream(kind)
+        lined_up = (e.change for e in (*stream.waiting, *stream.flying.values()))
+        return (kind, key) in self._wanted or any((c.kind, c.key) == (kind, key) for c in lined_up)
+
     def health(self) -> dict[str, object]:
         """Return what an operator wants to know of this line."""
         return {
             "waiting": {each.name: len(each.waiting) for each in self._streams},
             "in_flight": len(self._tasks),
-            "failures": self._pace.failures,
-            "pause_seconds": round(self._pace.waits(monotonic()) or 0.0, 1),
+            "failures": self.failures,
+            "pause_seconds": self.pause_seconds,
             "ambiguous_bills": self._courier.ambiguous,
             "bills_without_location": self._courier.without_location,
         }
@@ -148,7 +173,7 @@ class Worker:
     async def _begin(self) -> None:
         cursors = await self._store.cursors(self.partner)
         for stream in self._streams:
-            stream.start(cursors.get(stream.name, 0))
+            stream.start(cursors.get(self._made_for.cursor(stream.name), 0))
         self._stopped = None
 
     async def _drain(self) -> None:
@@ -213,6 +238,7 @@ class Worker:
         if self._sessions.exhausted:
             self._covered = max(self._covered, bills_to)
         await self._look_at_parked()
+        await self._look_at_wanted()
 
     async def _fetch(self, stream: Stream) -> None:
         if not self._taken(stream):
@@ -248,8 +274,21 @@ class Worker:
             if (due or everything) and row.kind in _STREAM_OF:
                 await self._again(row.kind, row.key)
 
+    async def _look_at_wanted(self) -> None:
+        """Line up, or take out of the line, what somebody asked for by name."""
+        wanted, self._wanted = self._wanted, {}
+        for (kind, key), again in wanted.items():
+            if again:
+                await self._again(kind, key)
+            else:
+                self._parked.discard((kind, key))
+                self._stream(kind).forget(kind, key)
+
+    def _stream(self, kind: str) -> Stream:
+        return next(each for each in self._streams if each.name == _STREAM_OF[kind])
+
     async def _again(self, kind: str, key: str) -> None:
-        stream = next(each for each in self._streams if each.name == _STREAM_OF[kind])
+        stream = self._stream(kind)
         if kind == "cdr":
             self._session_of[key] = await self._courier.session_of(CdrId(key))
         change = Change(0, kind, key, None, self._clock(), deleted=False)
@@ -396,7 +435,8 @@ class Worker:
         settled = stream.settled()
         if settled > stream.cursor:
             stream.cursor = settled
-            await self._store.commit([PutCursor(self.partner, stream.name, settled)])
+            name = self._made_for.cursor(stream.name)
+            await self._store.commit([PutCursor(self.partner, name, settled)])
 
 
 _STREAM_OF = {

@@ -141,6 +141,24 @@ async def test_touches_rise_in_the_order_of_commits(store: Store) -> None:
     assert await store.head() == second.touched[0].seq
 
 
+async def test_what_a_reader_has_not_seen_is_counted_with_the_age_of_the_oldest(
+    store: Store, watch: Watch
+) -> None:
+    kinds = ["session", "location"]
+    assert await store.unseen(x.ALPHA, kinds, 0) == (0, None)
+    first = await store.commit([Touch("session", "a", x.ALPHA)])
+    watch.tick(minutes=5)
+    await store.commit([Touch("location", "LOC1"), Touch("session", "b", x.BETA)])
+    last = await store.commit([Touch("evse", "CS1/1")])
+    (begun,), (ended,) = first.touched, last.touched
+
+    assert await store.unseen(x.ALPHA, kinds, 0) == (2, begun.last_updated)
+    count, oldest = await store.unseen(x.ALPHA, kinds, begun.seq)
+    assert (count, oldest and oldest > begun.last_updated) == (1, True)
+    assert (await store.unseen(None, kinds, 0))[0] == 1
+    assert await store.unseen(x.ALPHA, kinds, ended.seq) == (0, None)
+
+
 async def test_a_thing_has_one_place_in_the_feed_however_often_it_changes(store: Store) -> None:
     await asyncio.gather(*(store.commit([Touch("evse", "CS1/1")]) for _ in range(30)))
     changes = await store.changes(None, ["evse"], 0, 100)

@@ -78,7 +78,12 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/partners/{id}"): Case("/partners/IN*XXX", found=404, whole=True),
     ("POST", "/partners"): Case("/partners", {"id": "IN*ABC", "name": "A"}, found=201, whole=True),
     ("DELETE", "/partners/{id}"): Case("/partners/IN*XXX", found=404, whole=True),
-    ("POST", "/partners/{id}/resync"): Case("/partners/IN*XXX/resync", found=404, whole=True),
+    ("POST", "/partners/{id}/resync"): Case("/partners/IN*XXX/resync", {}, found=404, whole=True),
+    ("POST", "/partners/{id}/sync"): Case("/partners/IN*XXX/sync", {}, found=404, whole=True),
+    ("GET", "/partners/{id}/parked"): Case("/partners/IN*XXX/parked", found=404, whole=True),
+    ("POST", "/partners/{id}/parked/actions"): Case(
+        "/partners/IN*XXX/parked/actions", {"action": "drop", "kind": "cdr", "key": "x"}, found=404, whole=True
+    ),
     ("GET", "/keys"): Case("/keys", whole=True),
     ("POST", "/keys"): Case("/keys", {"name": "k", "rights": ["read"]}, found=201, whole=True),
     ("DELETE", "/keys/{id}"): Case("/keys/none", found=404, whole=True),

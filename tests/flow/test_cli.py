@@ -142,7 +142,7 @@ def test_verbs_add_show_and_list(cms: Cli) -> None:
     assert json.loads(cms.well("tariffs", "show", "T"))["basis"] == "gross"
     invited = json.loads(cms.well("partners", "add", "IN*EMS", "--name", "Moby"))
     assert invited["token"] and invited["url"].endswith("/ocpi/versions")
-    assert json.loads(cms.well("partners", "show", "IN*EMS"))["state"] == "invited"
+    assert json.loads(cms.well("partners", "show", "IN*EMS", "--json"))["state"] == "invited"
     key = json.loads(cms.well("keys", "add", "owner", "--right", "read", "--site", "SITE-0"))
     cms.well("keys", "revoke", key["id"])
     listed = cms.well("keys", "list").splitlines()

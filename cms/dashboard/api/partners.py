@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,19 @@ class InviteIn(Intake):
     allow_private_addresses: bool = False
 
 
+class SyncIn(Intake):
+    """Without *module* all that it takes from us, and its token list."""
+
+    module: Literal["locations", "tariffs", "sessions", "cdrs", "tokens"] | None = None
+
+
+class ParkedIn(Intake):
+    action: Literal["retry", "drop"]
+    kind: Literal["location", "evse", "tariff", "session", "cdr"]
+    key: str
+    note: Annotated[str, Field(max_length=1000)] | None = None
+
+
 def routes(desk: Desk) -> Sequence[Route]:
     """Return the routes of partners; each needs the right to administer."""
     admin = Right.ADMIN
@@ -36,7 +49,10 @@ def routes(desk: Desk) -> Sequence[Route]:
         Route("GET", "/partners/{id}", admin, its.partner),
         Route("POST", "/partners", admin, its.add_partner, InviteIn, status=201),
         Route("DELETE", "/partners/{id}", admin, its.drop_partner),
-        Route("POST", "/partners/{id}/resync", admin, its.resync),
+        Route("POST", "/partners/{id}/resync", admin, its.sync, SyncIn),
+        Route("POST", "/partners/{id}/sync", admin, its.sync, SyncIn),
+        Route("GET", "/partners/{id}/parked", admin, its.parked, answer="array"),
+        Route("POST", "/partners/{id}/parked/actions", admin, its.act_on_parked, ParkedIn),
     ]
 
 
@@ -49,12 +65,12 @@ class Partners:
     async def partners(self, call: Call) -> Any:
         """Partners and how they do."""
         only_all_sites(call)
-        return [self._partner(id) for id in self._desk.catalogue.partners]
+        return [await self._partner(id) for id in tuple(self._desk.catalogue.partners)]
 
     async def partner(self, call: Call) -> Any:
         """One partner."""
         only_all_sites(call)
-        return self._partner(self._partner_id(call))
+        return await self._partner(self._partner_id(call))
 
     async def add_partner(self, call: Call) -> Any:
         """Invite a partner, or register with one."""
@@ -71,21 +87,40 @@ class Partners:
         await self._desk.partners.register(
             id, given.name, given.url, given.token, who, private=given.allow_private_addresses
         )
-        return self._partner(id)
+        return await self._partner(id)
 
     async def drop_partner(self, call: Call) -> Any:
         """Unregister a partner."""
         only_all_sites(call)
         id = self._partner_id(call)
         await self._desk.partners.unregister(id, call.caller.who)
-        return self._partner(id)
+        return await self._partner(id)
 
-    async def resync(self, call: Call) -> Any:
-        """Send it everything again."""
+    async def sync(self, call: Call) -> Any:
+        """Send it everything again, or one module."""
+        given: SyncIn = call.body
         only_all_sites(call)
         id = self._partner_id(call)
-        await self._desk.partners.resync(id, call.caller.who)
-        return self._partner(id)
+        await self._desk.partners.sync(id, call.caller.who, given.module)
+        return await self._partner(id)
+
+    async def parked(self, call: Call) -> Any:
+        """What it would not take, and why."""
+        only_all_sites(call)
+        found = await self._desk.partners.parked(self._partner_id(call))
+        return [views.parked(each) for each in found]
+
+    async def act_on_parked(self, call: Call) -> Any:
+        """Try one parked object again, or give it up."""
+        given: ParkedIn = call.body
+        only_all_sites(call)
+        id, who, desk = self._partner_id(call), call.caller.who, self._desk.partners
+        match given.action:
+            case "retry":
+                await desk.retry_parked(id, given.kind, given.key, who)
+            case "drop":
+                await desk.drop_parked(id, given.kind, given.key, who, given.note or call.reason)
+        return await self._partner(id)
 
     def _partner_id(self, call: Call) -> PartnerId:
         id = PartnerId(call.part("id"))
@@ -93,7 +128,7 @@ class Partners:
             raise NotFound("partner", id)
         return id
 
-    def _partner(self, id: PartnerId) -> Json:
+    async def _partner(self, id: PartnerId) -> Json:
         partner = self._desk.catalogue.partners[id]
-        health = self._desk.partners.health(id)
+        health = await self._desk.partners.health(id)
         return {**views.partner(partner), "health": views.as_plain(health)}
