@@ -163,6 +163,7 @@ def cdr(dated: DatedCdr) -> Json:
             {"name": tax.name, "percent": tax.percent, "amount": tax.amount.amount}
             for tax in bill.total.taxes
         ],
+        "rounding": None if bill.total.rounding is None else bill.total.rounding.amount,
         "tariffs": [tariff.id for tariff in bill.tariffs],
         "trace": list(bill.trace),
         "credit_of": bill.credit_of,

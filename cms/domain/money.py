@@ -198,6 +198,9 @@ class Price:
         taxes: one line per tax, in the order of the tariff; empty when nothing is taxed.
         clamp: what a minimum or maximum price moved between net and gross that belongs to no tax
             (net and gross are clamped apart). ``None`` when there is no such difference.
+        rounding: the minor unit (either sign) by which equal taxes miss the tax that lies between
+            net and gross, e.g. CGST and SGST of an odd number of paise; an invoice's round-off
+            line. ``None`` when there is no such difference.
 
     Raises:
         CurrencyError: on construction, if the currencies differ.
@@ -206,6 +209,7 @@ class Price:
     net: Money
     taxes: tuple[TaxLine, ...] = ()
     clamp: Money | None = None
+    rounding: Money | None = None
 
     def __post_init__(self) -> None:
         currency = self.net.currency
@@ -214,6 +218,8 @@ class Price:
                 raise CurrencyError(f"tax in {line.amount.currency} on a price in {currency}")
         if self.clamp is not None and self.clamp.currency != currency:
             raise CurrencyError(f"clamp in {self.clamp.currency} on a price in {currency}")
+        if self.rounding is not None and self.rounding.currency != currency:
+            raise CurrencyError(f"rounding in {self.rounding.currency} on a price in {currency}")
 
     @classmethod
     def zero(cls, currency: str) -> Price:
@@ -227,27 +233,42 @@ class Price:
 
     @property
     def tax(self) -> Money:
-        """All taxes together, the clamp line not counted."""
+        """All taxes together, neither the clamp nor the rounding line counted."""
         return total((line.amount for line in self.taxes), self.currency)
 
     @property
     def gross(self) -> Money:
-        """What is paid: net + taxes + clamp."""
+        """What is paid: net + taxes + rounding + clamp."""
         gross = self.net + self.tax
-        return gross if self.clamp is None else gross + self.clamp
+        for line in (self.rounding, self.clamp):
+            if line is not None:
+                gross += line
+        return gross
 
     def __add__(self, other: Price) -> Price:
-        clamps = [clamp for clamp in (self.clamp, other.clamp) if clamp is not None]
         return Price(
             self.net + other.net,
             merge_taxes((*self.taxes, *other.taxes)),
-            total(clamps, self.currency) if clamps else None,
+            _added(self.clamp, other.clamp),
+            _added(self.rounding, other.rounding),
         )
 
     def __neg__(self) -> Price:
         """The same price given back, line by line."""
         taxes = tuple(TaxLine(line.name, line.percent, -line.amount) for line in self.taxes)
-        return Price(-self.net, taxes, None if self.clamp is None else -self.clamp)
+        return Price(
+            -self.net,
+            taxes,
+            None if self.clamp is None else -self.clamp,
+            None if self.rounding is None else -self.rounding,
+        )
+
+
+def _added(one: Money | None, other: Money | None) -> Money | None:
+    """Add two lines that may be missing."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
 
 
 def merge_taxes(lines: Iterable[TaxLine]) -> tuple[TaxLine, ...]:

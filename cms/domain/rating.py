@@ -11,11 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from cms.domain.money import Money, Price, TaxLine, apportion, minor_digits, share, to_minor
+from cms.domain.money import (
+    Money,
+    Price,
+    TaxLine,
+    apportion,
+    half_up,
+    minor_digits,
+    share,
+    to_minor,
+)
 from cms.domain.price_plan import MICROSECONDS, Plan, PlannedComponent, TariffPlan, plan_of
 from cms.domain.rated import Clamp, CostLine, Period, Rating, Reservation
 from cms.domain.rating_trace import trace_of
@@ -256,14 +266,61 @@ def _parts(
     tax: int,
 ) -> list[Price]:
     """Cut the parts' nets from the rounded *net*, and their tax lines from the rounded *tax*."""
+    taxes = _tax_lines(currency, scale, cells, tax)
+    cut = apportion(net, [amount * scale for amount in nets])
+    return [
+        Price(Money.from_minor(minor, currency), tuple(lines), rounding=rounding)
+        for minor, (lines, rounding) in zip(cut, taxes, strict=True)
+    ]
+
+
+_PartTaxes = tuple[list[TaxLine], Money | None]
+
+
+def _tax_lines(currency: str, scale: int, cells: Sequence[_Cell], tax: int) -> list[_PartTaxes]:
+    """Share the rounded *tax* among parts and taxes; twins get the same, to the minor unit.
+
+    Taxes of one percentage on one price are twins (CGST and SGST must be equal by law): each is
+    rounded half up. Where net and gross leave an odd number of minor units between them, the one
+    by which the twins miss it is the rounding, on the largest part.
+    """
+    amounts: list[int] = [0] * len(cells)
+    rest = [0] * len(_Part)
+    groups = _twins(cells)
+    shares = apportion(
+        tax, [sum(cells[i][2] for row in rows for i in row) * scale for rows in groups]
+    )
+    for rows, whole in zip(groups, shares, strict=True):
+        exact = [cells[row[0]][2] * scale for row in rows]
+        twins = len(rows[0])
+        each = whole if twins == 1 else half_up(sum(exact, Fraction()))
+        for row, minor in zip(rows, apportion(each, exact), strict=True):
+            for index in row:
+                amounts[index] = minor
+        largest = max(rows, key=lambda row: abs(cells[row[0]][2]))
+        rest[cells[largest[0]][0]] += whole - each * twins
     lines: list[list[TaxLine]] = [[] for _ in _Part]
-    amounts = apportion(tax, [amount * scale for _, _, amount in cells])
     for (part, kind, _), minor in zip(cells, amounts, strict=True):
         lines[part].append(TaxLine(kind.name, kind.percent, Money.from_minor(minor, currency)))
     return [
-        Price(Money.from_minor(minor, currency), tuple(lines[part]))
-        for part, minor in enumerate(apportion(net, [amount * scale for amount in nets]))
+        (each, Money.from_minor(over, currency) if over else None)
+        for each, over in zip(lines, rest, strict=True)
     ]
+
+
+def _twins(cells: Sequence[_Cell]) -> list[list[tuple[int, ...]]]:
+    """Group cells (by index): per set of twin taxes, one row per part, its twins side by side.
+
+    Twins have one percentage and one exact amount: they tax the same price.
+    """
+    rows: dict[tuple[int, Decimal, Fraction], list[int]] = {}
+    for index, (part, tax, amount) in enumerate(cells):
+        rows.setdefault((part, tax.percent, amount), []).append(index)
+    groups: dict[tuple[Decimal, tuple[str, ...]], list[tuple[int, ...]]] = {}
+    for (_, percent, _), row in rows.items():
+        names = tuple(cells[index][1].name for index in row)
+        groups.setdefault((percent, names), []).append(tuple(row))
+    return list(groups.values())
 
 
 def _added(currency: str, parts: Sequence[Price]) -> Price:
@@ -295,16 +352,29 @@ def _clamped_price(total: Price, cells: Sequence[_Cell], net: int, gross: int, b
     ]
     base = Money.from_minor(net, currency)
     if both and any(weights) and gross >= net:
-        amounts = share(gross - net, weights)
+        amounts, over = _evened(kinds, weights, share(gross - net, weights))
         return Price(
             base,
             tuple(
                 TaxLine(name, percent, Money.from_minor(minor, currency))
                 for (name, percent), minor in zip(kinds, amounts, strict=True)
             ),
+            rounding=Money.from_minor(over, currency) if over else None,
         )
     rest = Money.from_minor(gross - net, currency) - total.tax
     return Price(base, total.taxes, rest if rest else None)
+
+
+def _evened(
+    kinds: Sequence[tuple[str, Decimal]], weights: Sequence[Fraction], amounts: Sequence[int]
+) -> tuple[list[int], int]:
+    """Give taxes of one percentage and weight the same amount; return what is left over too."""
+    least: dict[tuple[Decimal, Fraction], int] = {}
+    keys = [(percent, weight) for (_, percent), weight in zip(kinds, weights, strict=True)]
+    for key, amount in zip(keys, amounts, strict=True):
+        least[key] = min(amount, least.get(key, amount))
+    even = [least[key] for key in keys]
+    return even, sum(amounts) - sum(even)
 
 
 def _line(tariff: Tariff, cost: _Cost) -> CostLine:

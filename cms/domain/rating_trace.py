@@ -121,7 +121,9 @@ def _total(total: Price) -> str:
         f" + {line.name} {plain(line.percent)} % {line.amount.amount}" for line in total.taxes
     )
     clamp = "" if total.clamp is None else f" + limit {total.clamp.amount}"
-    return f"Rounded once, half up: net {total.net.amount}{taxes}{clamp} = gross {total.gross}"
+    rounding = "" if total.rounding is None else f" + rounding {total.rounding.amount}"
+    parts = f"net {total.net.amount}{taxes}{rounding}{clamp}"
+    return f"Rounded once, half up: {parts} = gross {total.gross}"
 
 
 def _exact(value: Fraction | int | Decimal) -> str:

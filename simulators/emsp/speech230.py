@@ -245,9 +245,9 @@ def _not_the_rate(cdr: Json, clamped: bool) -> Iterator[tuple[str, str]]:
         for element in tariff["elements"]
         for component in element["price_components"]
     }
-    taxes = cdr["total_cost"].get("taxes") or []
-    known = [each for each in taxes if each.get("percentage") is not None]
-    if clamped or len(rates) != 1 or None in rates or len(known) != len(taxes):
+    lines = cdr["total_cost"].get("taxes") or []
+    taxes = [each for each in lines if each.get("percentage") is not None]
+    if clamped or len(rates) != 1 or None in rates:
         return
     net = Decimal(cdr["total_cost"]["before_taxes"])
     for tax in taxes:

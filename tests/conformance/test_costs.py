@@ -65,9 +65,14 @@ def _restrictions(data: dict[str, Any]) -> Restrictions:
         key: time.fromisoformat(data[key]) if key in data else None
         for key in ("start_time", "end_time")
     }
+    dates = {
+        key: date.fromisoformat(data[key]) if key in data else None
+        for key in ("start_date", "end_date")
+    }
     return Restrictions(
         **numbers,
         **times,
+        **dates,
         min_duration=data.get("min_duration"),
         max_duration=data.get("max_duration"),
         day_of_week=frozenset(WEEK.index(day) for day in data.get("day_of_week", ())),

@@ -52,11 +52,14 @@ def assert_to_the_paisa(tariff: Tariff, amount: Decimal, energy: int) -> None:
     rating = charged(tariff, energy)
     total = rating.total
     assert total.gross.amount == paisa(amount * energy / 1000)
-    assert total.net.amount + sum(tax.amount.amount for tax in total.taxes) == total.gross.amount
+    over = total.rounding.amount if total.rounding is not None else Decimal()
+    taxed = sum(tax.amount.amount for tax in total.taxes)
+    assert total.net.amount + taxed + over == total.gross.amount
     assert rating.energy == total
     if energy:
         cgst, sgst = (tax.amount.amount for tax in total.taxes)
-        assert 0 <= cgst - sgst <= PAISA
+        assert cgst == sgst
+        assert abs(over) <= PAISA
     assert_partner_agrees(tariff, energy, total)
 
 

@@ -11,6 +11,9 @@ LIMIT_LINE = "Price limit"
 """Name of the line that carries what a minimum or maximum price moved and that is no tax: the sum
 of all lines is what is paid."""
 
+ROUNDING_LINE = "Rounding"
+"""Name of the line that carries the minor unit by which equal taxes (CGST, SGST) miss the gross."""
+
 
 def price(own: Price) -> Json:
     """Return a payable price: net, and each tax by its name."""
@@ -18,6 +21,8 @@ def price(own: Price) -> Json:
         {"name": line.name, "percentage": line.percent, "amount": line.amount.amount}
         for line in own.taxes
     ]
+    if own.rounding is not None and own.rounding:
+        lines.append({"name": ROUNDING_LINE, "amount": own.rounding.amount})
     if own.clamp is not None and own.clamp:
         lines.append({"name": LIMIT_LINE, "amount": own.clamp.amount})
     return {"before_taxes": own.net.amount, **({"taxes": lines} if lines else {})}
