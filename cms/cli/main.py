@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from cms.cli import roaming, serving, tables
+from cms.cli.ocpi import ocpi
 from cms.cli.office import Office, Refused, visit
 from cms.cli.showing import cell as _cell
 from cms.cli.showing import in_path as _in_path
@@ -46,6 +47,7 @@ for name, group in (
     ("db", db),
     ("export", export),
     ("import", bring),
+    ("ocpi", ocpi),
 ):
     app.add_typer(group, name=name)
 roaming.extend(partners)
