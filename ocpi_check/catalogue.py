@@ -28,6 +28,7 @@ class Phase(Enum):
     WRITING = "checks that change what the other side stores"
     CHARGING = "a real charge"
     READING = "reading, and requests that must be refused"
+    SUMMING = "over everything that was said so far, with a request more"
     RENEWING = "renewal of the tokens"
     LEAVING = "the end of the registration"
     LOOKING_BACK = "over everything that was said"

@@ -185,8 +185,8 @@ class Server:
         caller, token, connection = self._identified(request)
         context.partner = caller.partner
         segments = _segments(request)
+        context.functional = self._functional(segments)
         route = self._route(request.method, segments, caller, token)
-        context.functional = route.functional
         party = self._addressed(request) if route.functional else None
         context.connection, context.party = connection, party
         self._first_use(connection, token)
@@ -211,6 +211,10 @@ class Server:
         if found is None or connection is None:
             raise Unauthorised("no valid credentials token")
         return *found, connection
+
+    def _functional(self, segments: tuple[str, ...]) -> bool:
+        """Whether an address is in a module with routing headers, even if nothing is there."""
+        return any(r.functional and r.path[:2] == segments[:2] for r in self._routes)
 
     def _route(
         self, method: str, segments: tuple[str, ...], caller: Caller, token: InboundToken

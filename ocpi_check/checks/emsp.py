@@ -34,7 +34,7 @@ async def once(on: Ground) -> None:
     raise_problems([f"token of type {kind} is listed twice" for _, kind in twice])
 
 
-@check("TK-10", "lists what changed since a date, for who reads step by step", roles=THEM)
+@check("TK-10", "lists what changed since a date, for who reads step by step", "S", roles=THEM)
 async def since(on: Ground) -> None:
     await on.some("tokens")
     later = await on.page("tokens", date_from=stamp(now() + timedelta(days=1)))
@@ -227,7 +227,7 @@ async def put_location(on: Ground) -> None:
     await taken(on, "locations", SITE, body=place(on))
 
 
-@check("LO-30", "gives a location that it was sent back", phase=WRITING, roles=THEM)
+@check("LO-30", "gives a location that it was sent back", "S", phase=WRITING, roles=THEM)
 async def get_location(on: Ground) -> None:
     await taken(on, "locations", SITE, body=place(on))
     answer = await push(on, "locations", "GET", SITE)

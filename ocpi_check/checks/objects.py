@@ -833,7 +833,7 @@ async def validity(on: Ground) -> None:
     await judge(on, "tariffs", problems)
 
 
-@check("TA-09", "says free of charge as one unrestricted FLAT of 0.00", "S")
+@check("TA-09", "says free of charge as one unrestricted FLAT of 0.00")
 async def free(on: Ground) -> None:
     problems, seen = [], False
     for each in await on.some("tariffs"):

@@ -301,7 +301,7 @@ async def hub_codes(on: Ground) -> None:
 @check(
     "TR-21",
     "echoes both request ids on every answer",
-    phase=Phase.LOOKING_BACK,
+    phase=Phase.SUMMING,
     versions=MODERN,
     roles=BOTH,
 )

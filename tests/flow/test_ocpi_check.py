@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ocpi_check.options import Options, Plug
 from ocpi_check.run import Mark, Result, run
-from simulators.emsp import Emsp
 from tests.flow.product import Product, product
 
 
@@ -27,14 +26,12 @@ async def invited(cpo: Product, party: str) -> tuple[str, str]:
 
 async def test_our_cpo_passes_from_registration_to_the_bill(tmp_path: Path) -> None:
     async with product(tmp_path, chargers=3) as cpo:
-        station = await cpo.station()
+        await cpo.station()
         url, token = await invited(cpo, "CHK")
         options = Options(
             url, token, party=("IN", "CHK"), write=True, pace=0, charge_seconds=1.0,
             plug=Plug("SITE-0", cpo.uid(), "1"), patience=15,
         )  # fmt: skip
         result = await run(options)
-        for each in result.outcomes:
-            print(each.mark.value, each.check.id, each.check.title, each.text)
         print("\n\n".join(told(result, Mark.FAILED, Mark.ADVICE)))
         assert not told(result, Mark.FAILED, Mark.ADVICE)

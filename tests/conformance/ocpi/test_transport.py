@@ -315,8 +315,14 @@ async def test_rt_01_and_04_answers_of_modules_carry_the_swapped_parties(ask: As
         "OCPI-to-country-code": "IN",
         "OCPI-to-party-id": "CPO",
     }
-    for path in ("/2.2.1/locations", "/2.2.1/locations/NOPE"):
-        heard = await ask("GET", path, headers=sent)
+    for method, path in (
+        ("GET", "/2.2.1/locations"),
+        ("GET", "/2.2.1/locations/NOPE"),
+        ("GET", "/2.2.1/locations/a/b/c/d"),
+        ("POST", "/2.2.1/locations"),
+        ("GET", "/2.2.1/commands/START_SESSION"),
+    ):
+        heard = await ask(method, path, headers=sent)
         assert [heard.headers[name] for name in ROUTING] == ["IN", "CPO", "IN", "EMP"]
 
 
