@@ -39,6 +39,7 @@ from cms.app.ports import (
     StationLink,
 )
 from cms.app.power_cuts import PowerCuts
+from cms.app.profiling import Profiling
 from cms.app.remote import Remote
 from cms.app.running import RunningPrices
 from cms.app.settling import Settling, SettlingRules
@@ -164,6 +165,9 @@ class Parts:
         charging = self.config.charging
         self.gate = Gate(self.catalogue, self.store, utc_now, lanes_of(self.config))
         self.remote = Remote(self.store, self.live, self.catalogue, self.switchboard, utc_now)
+        self.profiling = Profiling(
+            self.store, self.live, self.catalogue, self.remote, self.switchboard, utc_now
+        )
         self.administration = Administration(
             self.store, self.catalogue, self.live, self.lanes, self.switchboard, utc_now
         )
@@ -175,6 +179,7 @@ class Parts:
             utc_now,
             ocpi_of(self.config),
             remote=self.remote,
+            profiling=self.profiling,
             running_price=self._price_so_far,
             secret=SECRETS.add,
             forget=self._forget,
@@ -208,7 +213,7 @@ class Parts:
                 touch_every=timedelta(seconds=charging.session_push_seconds),
             ),
         )
-        self.events = StationDesk(self.stations, self.charging)
+        self.events = StationDesk(self.stations, self.charging, self.profiling)
         self.running_prices = RunningPrices(self.store, self.catalogue, self.charging)
         self.limiting = Limiting(
             self.store, self.live, self.catalogue, self.charging, self.remote, utc_now
@@ -280,6 +285,7 @@ class Parts:
             live=self.live,
             administration=self.administration,
             remote=self.remote,
+            profiling=self.profiling,
             sums=self.store,
             casefile=CaseFile(self.store, self.catalogue, SECRETS.scrub),
             work=self.work,
@@ -305,6 +311,7 @@ class Parts:
         self.settling.restore(self.kept)
         self.limiting.restore()
         self.power_cuts.restore()
+        await self.profiling.restore()
         defined = definitions_of(self.config)
         await take_up(defined, self.administration, self.catalogue, self.store)
         self._leftovers = await self.remote.give_up_unfinished(self.kept.unfinished_commands)
@@ -316,6 +323,7 @@ class Parts:
         keep.keep("settling", self.settling.run)
         keep.keep("limits", self.limiting.run)
         keep.keep("power cuts", self.power_cuts.run)
+        keep.keep("charging profiles", self.profiling.run)
         keep.keep("roaming", self._roam)
         keep.every(1.0, "grace", self.stations.expire)
         silence = Silence(self.store, self.live, self.stations, utc_now)

@@ -8,16 +8,21 @@ from datetime import UTC, datetime
 import structlog
 
 from cms.app.ports import Dated, DatedCdr, Store
-from cms.domain.ids import PartnerId, TariffId
+from cms.domain.charging_profile import ActiveSchedule
+from cms.domain.ids import PartnerId, SessionId, TariffId
 from cms.domain.rated import Rating
 from cms.domain.session import Session, SessionStatus
 from cms.domain.tariff import Tariff
 from cms.domain.topology import Location
 from ocpi_cpo.pages import Network
+from ocpi_cpo.versions.v221.profiles import active_out
 from ocpi_cpo.wire import Json
 
 RunningPrice = Callable[[Session], Awaitable[Rating | None]]
 """Rates an open session up to now; None where it cannot (yet)."""
+
+Plan = Callable[[SessionId], ActiveSchedule | None]
+"""What the owner of a running session is to know of its EVSE's plan."""
 
 log = structlog.get_logger()
 
@@ -29,6 +34,11 @@ async def no_price(session: Session) -> Rating | None:
     return None
 
 
+def no_plan(id: SessionId) -> ActiveSchedule | None:
+    """Say nothing about what an EVSE plans."""
+    return None
+
+
 class Renderer:
     def __init__(
         self,
@@ -36,7 +46,9 @@ class Renderer:
         network: Network,
         party: PartnerId,
         running_price: RunningPrice = no_price,
+        plan: Plan = no_plan,
     ) -> None:
+        self._plan = plan
         self._store = store
         self._network = network
         self._catalogue = network.catalogue
@@ -73,6 +85,17 @@ class Renderer:
             bill = await self._store.cdr_of(own.id)
             return bill.cdr.rating if bill is not None else None
         return None if own.status is SessionStatus.INVALID else await self._running_price(own)
+
+    def profile(self, id: SessionId, partner: PartnerId) -> tuple[PartnerId, Json] | None:
+        """Return in whose name *partner* hears what is planned for a running session of its own.
+
+        None where there is nothing to tell (any more).
+        """
+        session, plan = self._live.session(id), self._plan(id)
+        if session is None or plan is None or not session.running or session.owner != partner:
+            return None
+        body = _shown(f"profile:{id}", lambda: active_out(plan))
+        return None if body is None else (self.session_party(session), body)
 
     def cdr(self, dated: DatedCdr) -> Json | None:
         """Return a bill; None if it cannot be shown: no partner's token, a broken rule."""

@@ -15,6 +15,7 @@ from cms.app.administration import Administration
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import Clock, PartnerHealth, Store, TokenAuthority
+from cms.app.profiling import Profiling
 from cms.app.remote import Remote
 from cms.app.supervision import Supervisor, supervised
 from cms.app.writes import CommandRecord
@@ -32,6 +33,7 @@ from ocpi_cpo.modules.credentials import Credentials
 from ocpi_cpo.modules.lists import Lists
 from ocpi_cpo.modules.locations import Locations
 from ocpi_cpo.modules.preferences import Preferences
+from ocpi_cpo.modules.profiles import Profiles
 from ocpi_cpo.modules.tokens import Forget, Puller, Tokens
 from ocpi_cpo.modules.versions import Versions
 from ocpi_cpo.pages import Network, Pages
@@ -43,7 +45,7 @@ from ocpi_cpo.push.syncing import Syncing
 from ocpi_cpo.push.tallies import Tallies
 from ocpi_cpo.push.worker import Worker
 from ocpi_cpo.registration import Registration
-from ocpi_cpo.render import Renderer, RunningPrice, no_price
+from ocpi_cpo.render import Renderer, RunningPrice, no_plan, no_price
 from ocpi_cpo.server import Server
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.offered import CORE, DIALECTS, dialect_of
@@ -51,6 +53,9 @@ from ocpi_cpo.versions.offered import CORE, DIALECTS, dialect_of
 log = structlog.get_logger()
 
 RENEWAL_LOOK_SECONDS = 6 * 3600.0
+
+_OWNED = ("session", "profile")
+"""Kinds whose key is a session's: only its owner hears."""
 
 _NEWS = 10_000
 """Changes that may wait to be spread; beyond that every worker looks at everything."""
@@ -107,6 +112,7 @@ class OcpiService:
         config: OcpiConfig,
         *,
         remote: Remote | None = None,
+        profiling: Profiling | None = None,
         running_price: RunningPrice = no_price,
         secret: Callable[[str], None] = _no_secret,
         forget: Forget = _nothing_to_forget,
@@ -124,6 +130,7 @@ class OcpiService:
         self.connections = Connections(store, clock, secret)
         self.connections.listen(self._changed)
         self.borders = Borders(store, live, catalogue, clock)
+        self._profiling = profiling
         self._client = GuardedClient(config.request_timeout.total_seconds(), resolver)
         self.tallies = Tallies(clock)
         self._api = PartnerApi(self._client, config, self.tallies)
@@ -158,6 +165,7 @@ class OcpiService:
             self._errand,
         )
         self._commands: dict[str, Commands] = {}
+        self._profiles: dict[str, Profiles] = {}
         self._server = self._built(administration)
         if remote is not None:
             self.connect_remote(remote)
@@ -166,7 +174,8 @@ class OcpiService:
         parties = self._config.parties
         network = Network(self._catalogue, self._live, dialect, parties, self._clock)
         party = PartnerId(parties[0].id)
-        render = Renderer(self._store, network, party, running_price)
+        plan = no_plan if self._profiling is None else self._profiling.plan
+        render = Renderer(self._store, network, party, running_price, plan)
         return _Face(dialect, network, Pages(network), render)
 
     def _built(self, administration: Administration) -> Server:
@@ -190,15 +199,7 @@ class OcpiService:
 
     def connect_remote(self, remote: Remote) -> None:
         """Let partners' commands reach stations."""
-        promises = Promises(
-            "command",
-            self._store,
-            self.connections,
-            self._api,
-            self._config,
-            self._clock,
-            self._errand,
-        )
+        promises = self._promises("command")
         self._commands = {
             version: Commands(
                 self._store,
@@ -212,6 +213,34 @@ class OcpiService:
         }
         for version in self._config.versions:
             self._server.add(*self._commands[version].routes())
+        if self._profiling is not None:
+            self._connect_profiling(self._profiling, remote)
+
+    def _connect_profiling(self, profiling: Profiling, remote: Remote) -> None:
+        promises = self._promises("profile")
+        for version in self._config.versions:
+            self._profiles[version] = module = Profiles(
+                self._store,
+                self._live,
+                self._catalogue,
+                profiling,
+                remote,
+                promises,
+                self._clock,
+                version,
+            )
+            self._server.add(*module.routes())
+
+    def _promises(self, kind: str) -> Promises:
+        return Promises(
+            kind,
+            self._store,
+            self.connections,
+            self._api,
+            self._config,
+            self._clock,
+            self._errand,
+        )
 
     @property
     def authority(self) -> TokenAuthority:
@@ -244,9 +273,10 @@ class OcpiService:
                 for connection in self.connections:
                     self._changed(connection)
                 for version, commands in self._commands.items():
-                    await commands.tell_leftovers(
-                        [each for each in leftovers if self._version_of(each) == version]
-                    )
+                    mine = [each for each in leftovers if self._version_of(each) == version]
+                    await commands.tell_leftovers(mine)
+                    if (profiles := self._profiles.get(version)) is not None:
+                        await profiles.tell_leftovers(mine)
                 supervisor.keep("news to partners", self._spread_news)
                 supervisor.every(LOOK_EVERY_SECONDS, "tariff borders", self.borders.look)
                 supervisor.every(
@@ -337,7 +367,7 @@ class OcpiService:
 
     def _tell_workers(self, kind: str, key: str) -> None:
         """Wake the owner's worker, or everybody's where the owner is not in memory."""
-        session = self._live.session(SessionId(key)) if kind == "session" else None
+        session = self._live.session(SessionId(key)) if kind in _OWNED else None
         for partner, line in self._lines.items():
             if session is None or session.owner == partner:
                 line.worker.news(kind)

@@ -183,6 +183,9 @@ class StationEvents(Protocol):
     def keep(self, frame: Frame, why: str) -> Awaitable[Ack]:
         """Keep transaction data that nobody could read: journal, quarantine, work item."""
 
+    def limits_changed(self, visit: Visit, evse: int | None) -> None:
+        """Something else than we limits an EVSE (None: any of them) now; memory only, no I/O."""
+
     def security_event(
         self, frame: Frame, kind: str, at: datetime, detail: str
     ) -> Awaitable[None]: ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -64,6 +64,9 @@ class Refusal(StrEnum):
     BUSY = "busy"
     INOPERATIVE = "inoperative"
     NOT_LIVE = "not_live"
+    NOT_YOURS = "not_yours"
+    NOT_CAPABLE = "not_capable"
+    TOO_OFTEN = "too_often"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,33 @@ class Remote:
         verb = "make_operative" if operative else "make_inoperative"
         return await self._accept_for_station(verb, station, asker, evse=evse)
 
+    async def accept_wish(
+        self,
+        verb: str,
+        evse: EvseRef,
+        asker: Asker,
+        session: Session | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> CommandRecord | Refusal:
+        """Promise something about an EVSE that somebody else than us carries out.
+
+        Args:
+            details: for the audit, beside what stands in every command's row.
+        """
+        if not self._online(evse):
+            return Refusal.OFFLINE
+        record = self._record(
+            verb,
+            evse.station,
+            asker,
+            ANSWER_WINDOW,
+            evse=evse.evse,
+            transaction=None if session is None else session.transaction,
+            session=None if session is None else session.id,
+            owner=None if session is None else session.owner,
+        )
+        return await self._promise(record, asker, details)
+
     # -- carrying out
 
     async def carry_out(self, record: CommandRecord) -> Answer:
@@ -329,8 +359,10 @@ class Remote:
             self._record(verb, station, asker, ANSWER_WINDOW, evse=evse), asker
         )
 
-    async def _promise(self, record: CommandRecord, asker: Asker) -> CommandRecord:
-        await self._store.commit(_promised(record, asker))
+    async def _promise(
+        self, record: CommandRecord, asker: Asker, details: Mapping[str, object] | None = None
+    ) -> CommandRecord:
+        await self._store.commit(_promised(record, asker, details))
         return record
 
     def _record(
@@ -411,7 +443,9 @@ def _draw_id_token() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(16))
 
 
-def _promised(record: CommandRecord, asker: Asker) -> list[Write]:
+def _promised(
+    record: CommandRecord, asker: Asker, details: Mapping[str, object] | None = None
+) -> list[Write]:
     entry = AuditEntry(
         record.created_at,
         asker.who,
@@ -422,6 +456,7 @@ def _promised(record: CommandRecord, asker: Asker) -> list[Write]:
             "evse": record.evse,
             "session": record.session,
             "owner": record.owner,
+            **(details or {}),
         },
         reason=asker.reason,
     )
@@ -489,4 +524,10 @@ def explain(refusal: Refusal) -> str:
             return "the EVSE cannot charge now"
         case Refusal.NOT_LIVE:
             return "the station is not in service yet"
+        case Refusal.NOT_YOURS:
+            return "this session is not yours"
+        case Refusal.NOT_CAPABLE:
+            return "this EVSE cannot do that"
+        case Refusal.TOO_OFTEN:
+            return "asked too often; wait a minute"
     assert_never(refusal)

@@ -28,6 +28,7 @@ from cms.app.ports import (
     Store,
     Visit,
 )
+from cms.app.profiling import Profiling
 from cms.app.writes import (
     Audit,
     PutEvse,
@@ -349,13 +350,15 @@ def _enrolled(station: ChargingStation, source: str, now: datetime) -> Audit:
 class StationDesk:
     """What stations say, in one place: implements the ``StationEvents`` port."""
 
-    def __init__(self, stations: Stations, charging: Charging) -> None:
+    def __init__(
+        self, stations: Stations, charging: Charging, profiling: Profiling | None = None
+    ) -> None:
         self.stations = stations
         self.charging = charging
+        self.profiling = profiling
         stations.charging = charging
         self.connected = stations.connected
         self.disconnected = stations.disconnected
-        self.booted = stations.booted
         self.heard = stations.heard
         self.reported = stations.reported
         self.transaction = charging.transaction
@@ -367,6 +370,18 @@ class StationDesk:
         """Take up what the store had at start; nothing is written."""
         self.stations.restore(kept)
         self.charging.restore(kept)
+
+    async def booted(self, visit: Visit, boot: Boot) -> Registration:
+        """A station has started; what limits its EVSEs it may have forgotten."""
+        registration = await self.stations.booted(visit, boot)
+        if self.profiling is not None:
+            self.profiling.booted(visit.station)
+        return registration
+
+    def limits_changed(self, visit: Visit, evse: int | None) -> None:
+        """Have somebody look what an EVSE plans now."""
+        if self.profiling is not None:
+            self.profiling.limits_changed(visit.station, evse)
 
     def authorize(self, visit: Visit, id_token: str, evse: int | None = None) -> Soon[Decision]:
         """May this token charge? From the cache at once; else the partner is asked."""

@@ -29,6 +29,9 @@ app = typer.Typer(
     add_completion=False,
 )
 chargers = typer.Typer(help="Charging stations.", no_args_is_help=True)
+limits = typer.Typer(
+    help="The most that a session, or every session of an EVSE, may take.", no_args_is_help=True
+)
 tokens = typer.Typer(help="Own tokens, and partners' as we hold them.", no_args_is_help=True)
 tariffs = typer.Typer(help="Tariffs and the price book.", no_args_is_help=True)
 partners = typer.Typer(help="Roaming partners.", no_args_is_help=True)
@@ -39,6 +42,7 @@ export = typer.Typer(help="Take data out.", no_args_is_help=True)
 bring = typer.Typer(help="Take data over from another system, as CSV.", no_args_is_help=True)
 for name, group in (
     ("chargers", chargers),
+    ("limits", limits),
     ("tokens", tokens),
     ("tariffs", tariffs),
     ("partners", partners),
@@ -245,6 +249,58 @@ def refused(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Show who was not let in lately, and why."""
     found = visit(load(config), lambda office: office.get("/refused-handshakes"))
     _show(found, as_json, "at identity source reason")
+
+
+# -- charging profiles
+
+SessionId = Annotated[str | None, typer.Option("--session", help="Of one running session")]
+EvseUid = Annotated[str | None, typer.Option("--evse", help="Of every session of an EVSE")]
+
+
+@limits.command("show")
+def show_limit(session: SessionId = None, evse: EvseUid = None, config: ConfigFile = None) -> None:
+    """Show what is set, and by whom."""
+    path = _profile_path(session, evse)
+    _print_json(visit(load(config), lambda office: office.get(path)))
+
+
+@limits.command("set")
+def set_limit(
+    session: SessionId = None,
+    evse: EvseUid = None,
+    watts: Annotated[str | None, typer.Option(help="Of all phases together")] = None,
+    amperes: Annotated[str | None, typer.Option(help="Per phase")] = None,
+    minutes: Annotated[
+        int | None, typer.Option(min=1, help="From the start of charging; default: no end")
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Let it take so much at most; prints the charger's own answer."""
+    if (watts is None) == (amperes is None):
+        raise Refused("give --watts or --amperes")
+    body: dict[str, Any] = {
+        "unit": "W" if amperes is None else "A",
+        "limit": watts if amperes is None else amperes,
+    }
+    if minutes is not None:
+        body["duration"] = minutes * 60
+    path = _profile_path(session, evse)
+    _print_json(visit(load(config), lambda office: office.put(path, body)))
+
+
+@limits.command("clear")
+def clear_limit(session: SessionId = None, evse: EvseUid = None, config: ConfigFile = None) -> None:
+    """Take back what operators set; what a partner set stays."""
+    path = _profile_path(session, evse)
+    _print_json(visit(load(config), lambda office: office.delete(path)))
+
+
+def _profile_path(session: str | None, evse: str | None) -> str:
+    if (session is None) == (evse is None):
+        raise Refused("give --session or --evse")
+    if session is not None:
+        return f"/sessions/{_in_path(session)}/profile"
+    return f"/evses/{_in_path(evse or '')}/profile"
 
 
 # -- tokens, tariffs, partners, keys

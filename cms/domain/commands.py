@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cms.domain.charging_profile import ActiveSchedule, ChargingProfile, RateUnit
 from cms.domain.ids import CommandId, EvseRef, StationId, TransactionId
 
 
@@ -94,7 +95,65 @@ class AskTransaction:
     transaction: TransactionId
 
 
-Command = RemoteStart | RemoteStop | Unlock | Reset | Trigger | ChangeAvailability | AskTransaction
+@dataclass(frozen=True, slots=True)
+class SetProfile:
+    """Give an EVSE a charging profile, in place of the one of the same number.
+
+    Attributes:
+        number: by which the station knows it; positive, 31 bits.
+        transaction: for which alone it holds; None = for every transaction that has none.
+    """
+
+    id: CommandId
+    evse: EvseRef
+    number: int
+    profile: ChargingProfile
+    transaction: TransactionId | None = None
+
+    @property
+    def station(self) -> StationId:
+        return self.evse.station
+
+
+@dataclass(frozen=True, slots=True)
+class ClearProfile:
+    """Take the charging profile of that number back."""
+
+    id: CommandId
+    station: StationId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskSchedule:
+    """Ask what an EVSE plans for the next *seconds*, all limits taken together.
+
+    Attributes:
+        unit: in which to say it; None = as the station likes.
+    """
+
+    id: CommandId
+    evse: EvseRef
+    seconds: int
+    unit: RateUnit | None = None
+
+    @property
+    def station(self) -> StationId:
+        return self.evse.station
+
+
+Command = (
+    RemoteStart
+    | RemoteStop
+    | Unlock
+    | Reset
+    | Trigger
+    | ChangeAvailability
+    | AskTransaction
+    | SetProfile
+    | ClearProfile
+    | AskSchedule
+)
 
 
 class Outcome(StrEnum):
@@ -105,6 +164,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     FAILED = "failed"  # the station tried and could not (a lock that jams)
     NOT_SUPPORTED = "not_supported"
+    UNKNOWN = "unknown"  # there is no such thing at the station
     OFFLINE = "offline"
     TIMEOUT = "timeout"
 
@@ -117,7 +177,9 @@ class Answer:
         detail: further facts in the core's words, e.g. ``{"ongoing": "true",
             "messages_waiting": "false"}`` for ``AskTransaction``, ``{"transaction": "..."}`` when a
             station names the running transaction at once.
+        schedule: what an EVSE plans, for ``AskSchedule``.
     """
 
     outcome: Outcome
     detail: dict[str, str] = field(default_factory=dict)
+    schedule: ActiveSchedule | None = None

@@ -18,6 +18,7 @@ from cms.domain.ids import EvseRef, PartnerId, SessionId
 from cms.domain.topology import Location
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import BadParameter, NotThere, UnknownPlace
+from ocpi_cpo.modules.profiles import is_of_profiles
 from ocpi_cpo.pages import Network
 from ocpi_cpo.promises import Promises, Wish
 from ocpi_cpo.server import Call, Route
@@ -194,6 +195,8 @@ class Commands:
         """Tell partners, once, that what was promised before a crash has ended as TIMEOUT."""
         for record in ended:
             if record.reply_to is None or not record.asked_by.startswith("partner:"):
+                continue
+            if is_of_profiles(record):
                 continue
             partner = PartnerId(record.asked_by.removeprefix("partner:"))
             place = self._catalogue.place(EvseRef(record.station, record.evse or 1))

@@ -38,7 +38,11 @@ MODULE_OF = {
     "evse": "locations",
     "session": "sessions",
     "cdr": "cdrs",
+    "profile": "chargingprofiles",
 }
+
+ROLE_OF = {"chargingprofiles": "SENDER"}
+"""In which role a partner takes our pushes, where it is not RECEIVER."""
 
 
 class Result(Enum):
@@ -127,6 +131,8 @@ class Courier:
                 return await self._session(connection, SessionId(change.key), change)
             case "cdr":
                 return await self._cdr(connection, CdrId(change.key), change)
+            case "profile":
+                return await self._profile(connection, SessionId(change.key))
             case _:
                 raise ValueError(f"partners are not told of a {change.kind}")
 
@@ -256,6 +262,20 @@ class Courier:
             if len(self._memory.told) > 100_000:
                 self._memory.told.clear()
         return told
+
+    # -- charging profiles
+
+    async def _profile(self, connection: Connection, id: SessionId) -> Told:
+        """PUT what an EVSE plans for a session whose owner has set a profile on it."""
+        shown = self._render.profile(id, self._partner)
+        if shown is None:
+            return NOTHING
+        base = connection.endpoint("chargingprofiles", "SENDER")
+        assert base is not None, "a module that the partner does not have is not pushed"
+        party, body = shown
+        return await self._put(
+            connection, join(base, id), body, "profile", id, sender=party, session=id
+        )
 
     # -- bills
 

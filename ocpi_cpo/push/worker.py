@@ -19,7 +19,7 @@ from cms.domain.errors import StoreDown
 from cms.domain.ids import CdrId, PartnerId
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection
-from ocpi_cpo.push.courier import Courier, Result, Told
+from ocpi_cpo.push.courier import MODULE_OF, ROLE_OF, Courier, Result, Told
 from ocpi_cpo.push.pace import Pace, pause
 from ocpi_cpo.push.stream import PARK_AFTER, Item, Stream
 
@@ -72,7 +72,14 @@ class Worker:
         )
         self._sessions = Stream("sessions", ("session",), lambda c: c.key)
         self._cdrs = Stream("cdrs", ("cdr",), lambda c: c.key)
-        self._streams = (self._tariffs, self._locations, self._sessions, self._cdrs)
+        self._profiles = Stream("chargingprofiles", ("profile",), lambda c: c.key)
+        self._streams = (
+            self._tariffs,
+            self._locations,
+            self._sessions,
+            self._profiles,
+            self._cdrs,
+        )
         self._session_of: dict[str, str | None] = {}
         self._covered = 0
         self._passes = 0
@@ -231,6 +238,7 @@ class Worker:
             self._news.add(self._sessions.name)
         await self._fetch(self._tariffs)
         await self._fetch(self._locations)
+        await self._fetch(self._profiles)
         await self._fetch(self._cdrs)
         bills_to = self._cdrs.fetched_to
         await self._fetch(self._sessions)
@@ -259,7 +267,8 @@ class Worker:
     def _taken(self, stream: Stream) -> bool:
         """Whether the partner takes this module; what it does not take it may pull."""
         connection = self._connection()
-        return connection is not None and connection.endpoint(stream.name, "RECEIVER") is not None
+        role = ROLE_OF.get(stream.name, "RECEIVER")
+        return connection is not None and connection.endpoint(stream.name, role) is not None
 
     async def _look_at_parked(self) -> None:
         """Queue what was parked and is due again."""
@@ -439,10 +448,4 @@ class Worker:
             await self._store.commit([PutCursor(self.partner, name, settled)])
 
 
-_STREAM_OF = {
-    "tariff": "tariffs",
-    "location": "locations",
-    "evse": "locations",
-    "session": "sessions",
-    "cdr": "cdrs",
-}
+_STREAM_OF = MODULE_OF

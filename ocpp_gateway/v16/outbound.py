@@ -8,22 +8,28 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
+from cms.domain.charging_profile import ChargingProfile
 from cms.domain.commands import (
     Answer,
+    AskSchedule,
     AskTransaction,
     ChangeAvailability,
+    ClearProfile,
     Command,
     Outcome,
     RemoteStart,
     RemoteStop,
     Reset,
     ResetKind,
+    SetProfile,
     Trigger,
     Unlock,
     Wanted,
 )
+from ocpp_gateway import schedules
 from ocpp_gateway.dialogue import Request
 from ocpp_gateway.v16 import messages as wire
+from ocpp_gateway.wording import wire_time
 
 OUTCOMES: Final = {
     "Accepted": Outcome.ACCEPTED,
@@ -33,6 +39,7 @@ OUTCOMES: Final = {
     "UnlockFailed": Outcome.FAILED,
     "NotSupported": Outcome.NOT_SUPPORTED,
     "NotImplemented": Outcome.NOT_SUPPORTED,
+    "Unknown": Outcome.UNKNOWN,
 }
 
 TRIGGERS: Final[dict[Wanted, wire.RequestedMessage]] = {
@@ -53,7 +60,7 @@ def reader(type_: Any) -> Callable[[bytes | Raw], Answer]:
     return read
 
 
-READERS: Final = {
+READERS: Final[dict[str, Callable[[bytes | Raw], Answer]]] = {
     action: reader(wire.RESPONSES[action])
     for action in (
         "RemoteStartTransaction",
@@ -62,8 +69,31 @@ READERS: Final = {
         "Reset",
         "TriggerMessage",
         "ChangeAvailability",
+        "SetChargingProfile",
+        "ClearChargingProfile",
     )
 }
+_composite = msgspec.json.Decoder(wire.GetCompositeScheduleResponse).decode
+
+
+def read_composite(payload: bytes | Raw) -> Answer:
+    """Read what a connector plans; "Accepted" without a plan has been seen, and says nothing."""
+    answer = _composite(payload)
+    plan = answer.chargingSchedule
+    if plan is UNSET:
+        return Answer(OUTCOMES[answer.status])
+    start = answer.scheduleStart or plan.startSchedule or ""
+    found = schedules.schedule(
+        plan.chargingRateUnit,
+        plan.chargingSchedulePeriod,
+        schedules.start_of(start),
+        plan.duration or None,
+        None if plan.minChargingRate is UNSET else plan.minChargingRate,
+    )
+    return Answer(OUTCOMES[answer.status], schedule=found)
+
+
+READERS["GetCompositeSchedule"] = read_composite
 
 
 class Outbound:
@@ -108,3 +138,43 @@ def payload_of(command: Command) -> tuple[str, Struct] | None:
             )
         case AskTransaction():
             return None
+        case SetProfile():
+            return _set_profile(command)
+        case ClearProfile():
+            return "ClearChargingProfile", wire.ClearChargingProfileRequest(id=command.number)
+        case AskSchedule():
+            return "GetCompositeSchedule", wire.GetCompositeScheduleRequest(
+                connectorId=command.evse.evse,
+                duration=command.seconds,
+                chargingRateUnit=UNSET if command.unit is None else command.unit.value,
+            )
+
+
+def _set_profile(command: SetProfile) -> tuple[str, Struct] | None:
+    name = command.transaction
+    if name is not None and not name.isdecimal():
+        return None  # not a number of ours, so not a 1.6 transaction
+    return "SetChargingProfile", wire.SetChargingProfileRequest(
+        connectorId=command.evse.evse,
+        csChargingProfiles=wire.ChargingProfile(
+            chargingProfileId=command.number,
+            transactionId=UNSET if name is None else int(name),
+            stackLevel=schedules.STACK_LEVEL,
+            chargingProfilePurpose="TxDefaultProfile" if name is None else "TxProfile",
+            chargingProfileKind=schedules.kind_of(command.profile),
+            chargingSchedule=_schedule(command.profile),
+        ),
+    )
+
+
+def _schedule(profile: ChargingProfile) -> wire.ChargingSchedule:
+    return wire.ChargingSchedule(
+        duration=UNSET if profile.duration is None else profile.duration,
+        startSchedule=UNSET if profile.start is None else wire_time(profile.start),
+        chargingRateUnit=schedules.unit_of(profile),
+        chargingSchedulePeriod=[
+            wire.ChargingSchedulePeriod(startPeriod=each.offset, limit=float(each.limit))
+            for each in profile.periods
+        ],
+        minChargingRate=UNSET if profile.min_rate is None else float(profile.min_rate),
+    )

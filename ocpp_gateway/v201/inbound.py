@@ -139,6 +139,12 @@ class Inbound:
                 salvage=Salvage((), {"type": "Unreadable", "timestamp": ""}),
                 kept=lambda ack: NOTHING,
             ),
+            "NotifyChargingLimit": Route(wire.NotifyChargingLimitRequest, self._limited),
+            "ClearedChargingLimit": Route(wire.ClearedChargingLimitRequest, self._limited),
+            "ReportChargingProfiles": Route(wire.ReportChargingProfilesRequest, self._limited),
+            "NotifyEVChargingSchedule": Route(
+                wire.NotifyEVChargingScheduleRequest, self._car_plans
+            ),
             **self._refusals(),
             **{action: Route(wire.REQUESTS[action], self._noted) for action in NOTED},
         }
@@ -185,6 +191,24 @@ class Inbound:
     def _noted(self, call: Received, request: Struct) -> Struct:
         """A report that needs no decision; the frame log shows it."""
         return NOTHING
+
+    def _limited(
+        self,
+        call: Received,
+        request: wire.NotifyChargingLimitRequest
+        | wire.ClearedChargingLimitRequest
+        | wire.ReportChargingProfilesRequest
+        | wire.NotifyEVChargingScheduleRequest,
+    ) -> Struct:
+        """What limits an EVSE has changed (K11 to K13); the core asks what it plans now."""
+        evse = within(request.evseId, MAX_PLACE) or None  # 0 = the station as a whole
+        self._events.limits_changed(call.talk.visit, evse)
+        return NOTHING
+
+    def _car_plans(self, call: Received, request: wire.NotifyEVChargingScheduleRequest) -> Struct:
+        """The car has chosen among what it was offered; the answer says that we read it."""
+        self._limited(call, request)
+        return wire.NotifyEVChargingScheduleResponse(status="Accepted")
 
     def _data_transfer(self, call: Received, request: Struct) -> Struct:
         return wire.DataTransferResponse(status="UnknownVendorId")
@@ -341,17 +365,14 @@ def shape(readings: Readings, description: Description) -> Shape:
 # ---------------------------------------------------------------- answers
 
 NOTED: Final = (
-    "ClearedChargingLimit",
     "FirmwareStatusNotification",
     "LogStatusNotification",
-    "NotifyChargingLimit",
     "NotifyCustomerInformation",
     "NotifyDisplayMessages",
     "NotifyEvent",
     "NotifyMonitoringReport",
     "NotifyReport",
     "PublishFirmwareStatusNotification",
-    "ReportChargingProfiles",
     "ReservationStatusUpdate",
 )
 """Reports whose answer is empty: receiving them is all that they ask for."""
@@ -360,10 +381,9 @@ REFUSALS: Final[dict[str, Struct]] = {
     "Get15118EVCertificate": wire.Get15118EVCertificateResponse(status="Failed", exiResponse=""),
     "GetCertificateStatus": wire.GetCertificateStatusResponse(status="Failed"),
     "NotifyEVChargingNeeds": wire.NotifyEVChargingNeedsResponse(status="Rejected"),
-    "NotifyEVChargingSchedule": wire.NotifyEVChargingScheduleResponse(status="Rejected"),
     "SignCertificate": wire.SignCertificateResponse(status="Rejected"),
 }
-"""Wishes that we do not fulfil: no certificate authority, no schedules (yet)."""
+"""Wishes that we do not fulfil: no certificate authority, no plans made for cars."""
 
 UNPROVEN: Final = wire.AuthorizeResponse(
     idTokenInfo=wire.IdTokenInfo(status="Invalid"), certificateStatus="CertChainError"

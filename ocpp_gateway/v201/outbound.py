@@ -8,22 +8,28 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
+from cms.domain.charging_profile import ChargingProfile
 from cms.domain.commands import (
     Answer,
+    AskSchedule,
     AskTransaction,
     ChangeAvailability,
+    ClearProfile,
     Command,
     Outcome,
     RemoteStart,
     RemoteStop,
     Reset,
     ResetKind,
+    SetProfile,
     Trigger,
     Unlock,
     Wanted,
 )
+from ocpp_gateway import schedules
 from ocpp_gateway.dialogue import Request
 from ocpp_gateway.v201 import messages as wire
+from ocpp_gateway.wording import wire_time
 
 Read = Callable[[bytes | Raw], Answer]
 
@@ -36,6 +42,7 @@ OUTCOMES: Final = {
     "UnlockFailed": Outcome.FAILED,
     "UnknownConnector": Outcome.FAILED,
     "NotImplemented": Outcome.NOT_SUPPORTED,
+    "Unknown": Outcome.UNKNOWN,
 }
 
 TRIGGERS: Final[dict[Wanted, wire.MessageTriggerEnum]] = {
@@ -98,6 +105,49 @@ def payload_of(command: Command) -> tuple[str, Struct] | None:
             return "GetTransactionStatus", wire.GetTransactionStatusRequest(
                 transactionId=command.transaction
             )
+        case SetProfile():
+            return _set_profile(command)
+        case ClearProfile():
+            return "ClearChargingProfile", wire.ClearChargingProfileRequest(
+                chargingProfileId=command.number
+            )
+        case AskSchedule():
+            return "GetCompositeSchedule", wire.GetCompositeScheduleRequest(
+                duration=command.seconds,
+                chargingRateUnit=UNSET if command.unit is None else command.unit.value,
+                evseId=command.evse.evse,
+            )
+
+
+def _set_profile(command: SetProfile) -> tuple[str, Struct] | None:
+    name = command.transaction
+    if name is not None and not 0 < len(name) <= MAX_TRANSACTION:
+        return None
+    return "SetChargingProfile", wire.SetChargingProfileRequest(
+        evseId=command.evse.evse,
+        chargingProfile=wire.ChargingProfile(
+            id=command.number,
+            stackLevel=schedules.STACK_LEVEL,
+            chargingProfilePurpose="TxDefaultProfile" if name is None else "TxProfile",
+            chargingProfileKind=schedules.kind_of(command.profile),
+            chargingSchedule=[_schedule(command.number, command.profile)],
+            transactionId=UNSET if name is None else name,
+        ),
+    )
+
+
+def _schedule(number: int, profile: ChargingProfile) -> wire.ChargingSchedule:
+    return wire.ChargingSchedule(
+        id=number,
+        startSchedule=UNSET if profile.start is None else wire_time(profile.start),
+        duration=UNSET if profile.duration is None else profile.duration,
+        chargingRateUnit=schedules.unit_of(profile),
+        chargingSchedulePeriod=[
+            wire.ChargingSchedulePeriod(startPeriod=each.offset, limit=float(each.limit))
+            for each in profile.periods
+        ],
+        minChargingRate=UNSET if profile.min_rate is None else float(profile.min_rate),
+    )
 
 
 def trigger_place(command: Trigger) -> wire.EVSE | msgspec.UnsetType:
@@ -154,7 +204,26 @@ def read_transaction_status(payload: bytes | Raw) -> Answer:
     return Answer(Outcome.ACCEPTED, ongoing | waiting)
 
 
+_composite = msgspec.json.Decoder(wire.GetCompositeScheduleResponse).decode
+
+
+def read_composite(payload: bytes | Raw) -> Answer:
+    """Read what an EVSE plans."""
+    answer = _composite(payload)
+    plan, said = answer.schedule, why(answer.statusInfo)
+    if plan is UNSET:
+        return Answer(OUTCOMES[answer.status], said)
+    found = schedules.schedule(
+        plan.chargingRateUnit,
+        plan.chargingSchedulePeriod,
+        schedules.start_of(plan.scheduleStart),
+        plan.duration,
+    )
+    return Answer(OUTCOMES[answer.status], said, found)
+
+
 READERS: Final[dict[str, Read]] = {
+    "GetCompositeSchedule": read_composite,
     "RequestStartTransaction": read_start,
     "GetTransactionStatus": read_transaction_status,
 } | {
@@ -165,5 +234,7 @@ READERS: Final[dict[str, Read]] = {
         "Reset",
         "TriggerMessage",
         "ChangeAvailability",
+        "SetChargingProfile",
+        "ClearChargingProfile",
     )
 }

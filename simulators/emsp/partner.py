@@ -14,6 +14,7 @@ from simulators.emsp.connection import Connection, Party, mint_token
 from simulators.emsp.faults import Faults
 from simulators.emsp.languages import SPEECHES
 from simulators.emsp.ledger import Ledger
+from simulators.emsp.profiles import Profiles
 from simulators.emsp.rating import CannotRate, Cost, rate
 from simulators.emsp.receivers import Receivers
 from simulators.emsp.server import Server, ledger_line
@@ -32,7 +33,10 @@ INTERFACES = {
     "tariffs": "RECEIVER",
     "tokens": "SENDER",
     "commands": "SENDER",
+    "chargingprofiles": "SENDER",
 }
+SINCE_22 = frozenset({"chargingprofiles"})
+"""Modules that OCPI 2.1.1 does not have."""
 
 
 class Emsp:
@@ -76,6 +80,13 @@ class Emsp:
         self.ledger = Ledger(ledger)
         self.tokens = Tokens(self.us)
         self.commands: dict[str, Command] = {}
+        self.profiles = Profiles(
+            self.client.request,
+            lambda: self.connection.endpoints["chargingprofiles", "RECEIVER"],
+            lambda: self.url("chargingprofiles"),
+            self.complain,
+            self.store.pulse.beat,
+        )
         self.arrivals: list[Arrival] = []
         self.complaints: list[Complaint] = []
         self.remarks: list[Complaint] = []
@@ -160,6 +171,7 @@ class Emsp:
         return [
             {"identifier": module, "role": INTERFACES[module], "url": join(base, module)}
             for module in self._modules
+            if version != "2.1.1" or module not in SINCE_22
         ]
 
     def credentials(self) -> Json:

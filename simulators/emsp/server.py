@@ -78,6 +78,7 @@ class Server:
             "credentials": self._credentials,
             "tokens": self._tokens,
             "commands": self._commands,
+            "chargingprofiles": self._profiles,
             **dict.fromkeys(RECEIVERS, self._receive),
         }
 
@@ -387,6 +388,13 @@ class Server:
             return Reply(2001, message=error.field)
         self._emsp.take_result(command, result.result, where)
         return Reply()
+
+    async def _profiles(self, call: Call) -> Reply:
+        if self._emsp.profiles.receive(call.arrival.method, call.segments, call.arrival.body):
+            return Reply()
+        where = f"{call.arrival.method} {call.arrival.path}"
+        self._emsp.complain(where, "path", "nothing of ours")
+        return Reply(2000, message="nothing of ours", http=404)
 
     # -- control from another process --------------------------------------------------------
 

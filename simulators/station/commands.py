@@ -7,6 +7,7 @@ package reads no further while a handler runs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ocpp.v16 import call_result as result16
@@ -14,6 +15,7 @@ from ocpp.v201 import call_result as result201
 
 from simulators.ledger import now
 from simulators.station.model import Outlet, Transaction
+from simulators.station.smart import Held, held_from, moment
 
 if TYPE_CHECKING:
     from simulators.station.simulator import StationSimulator
@@ -144,6 +146,52 @@ class Commands:
         for outlet in self._chosen(evse):
             self.station.sample(outlet.evse, trigger="Trigger")
 
+    # -- smart charging
+
+    def set_profile(
+        self, evse: int, profile: dict[str, Any], schedule: dict[str, Any], id: int
+    ) -> str:
+        """Take a profile if it can be used here; it holds as soon as the answer is written."""
+        try:
+            held = held_from(profile, evse, schedule, id)
+        except (KeyError, ValueError):
+            return self.told("SetChargingProfile", "Rejected")
+        name = held.transaction
+        fits = evse in (0, *self.station.outlets) and (
+            held.purpose != "TxProfile"
+            or (name is not None and (found := self.running(name)) and found[0].evse == evse)
+        )
+        status = self.told("SetChargingProfile", "Accepted" if fits else "Rejected")
+        if status == "Accepted":
+            self.later(lambda: self._take(held))
+        return status
+
+    def _take(self, held: Held) -> None:
+        self.station.smart.put(held)
+        self.station.regulate()
+
+    def clear_profile(
+        self,
+        id: int | None = None,
+        evse: int | None = None,
+        purpose: str | None = None,
+        stack: int | None = None,
+    ) -> str:
+        found = self.station.smart.clear(id, evse, purpose, stack)
+        self.later(self.station.regulate)
+        return self.told("ClearChargingProfile", "Accepted" if found else "Unknown")
+
+    def composite(self, evse: int, seconds: int, unit: str) -> tuple[str, list[dict[str, Any]]]:
+        """The start of the plan, and its periods."""
+        outlet = self.station.outlets[evse]
+        at = datetime.now(UTC).replace(microsecond=0)
+        transaction = outlet.transaction
+        began = at if transaction is None else moment(transaction.start_at)
+        name = None if transaction is None else transaction.transaction_id
+        most = self.station.config.power_w
+        periods = self.station.smart.composite(evse, name, began, at, seconds, unit, most)
+        return at.isoformat().replace("+00:00", "Z"), periods
+
 
 class Commands16(Commands):
     """OCPP 1.6."""
@@ -157,6 +205,9 @@ class Commands16(Commands):
             "Reset": self.reset,
             "TriggerMessage": self.trigger_message,
             "ChangeAvailability": self.change_availability,
+            "SetChargingProfile": self.set_charging_profile,
+            "ClearChargingProfile": self.clear_charging_profile,
+            "GetCompositeSchedule": self.composite_schedule,
             "ChangeConfiguration": self.change_configuration,
             "GetConfiguration": self.get_configuration,
             "DataTransfer": self.data_transfer,
@@ -191,6 +242,47 @@ class Commands16(Commands):
     def change_availability(self, *, connector_id: int, type: str) -> Any:
         return result16.ChangeAvailability(
             status=self.availability(connector_id, type == "Operative")
+        )
+
+    def set_charging_profile(
+        self, *, connector_id: int, cs_charging_profiles: dict[str, Any]
+    ) -> Any:
+        schedule = cs_charging_profiles["charging_schedule"]
+        id = cs_charging_profiles["charging_profile_id"]
+        return result16.SetChargingProfile(
+            status=self.set_profile(connector_id, cs_charging_profiles, schedule, id)
+        )
+
+    def clear_charging_profile(
+        self,
+        *,
+        id: int | None = None,
+        connector_id: int | None = None,
+        charging_profile_purpose: str | None = None,
+        stack_level: int | None = None,
+    ) -> Any:
+        return result16.ClearChargingProfile(
+            status=self.clear_profile(id, connector_id, charging_profile_purpose, stack_level)
+        )
+
+    def composite_schedule(
+        self, *, connector_id: int, duration: int, charging_rate_unit: str | None = None
+    ) -> Any:
+        known = connector_id in self.station.outlets
+        status = self.told("GetCompositeSchedule", "Accepted" if known else "Rejected")
+        if status != "Accepted" or not known:
+            return result16.GetCompositeSchedule(status=status)
+        unit = charging_rate_unit or "W"
+        start, periods = self.composite(connector_id, duration, unit)
+        return result16.GetCompositeSchedule(
+            status=status,
+            connector_id=connector_id,
+            schedule_start=start,
+            charging_schedule={
+                "duration": duration,
+                "charging_rate_unit": unit,
+                "charging_schedule_period": periods,
+            },
         )
 
     def change_configuration(self, *, key: str, value: str) -> Any:
@@ -229,6 +321,9 @@ class Commands201(Commands):
             "TriggerMessage": self.trigger_message,
             "ChangeAvailability": self.change_availability,
             "GetTransactionStatus": self.transaction_status,
+            "SetChargingProfile": self.set_charging_profile,
+            "ClearChargingProfile": self.clear_charging_profile,
+            "GetCompositeSchedule": self.composite_schedule,
             "DataTransfer": self.data_transfer,
         }
 
@@ -307,6 +402,51 @@ class Commands201(Commands):
         return result201.GetTransactionStatus(
             ongoing_indicator=any(each.running for each in known),
             messages_in_queue=any(station.queue.holds(each) for each in known),
+        )
+
+    def set_charging_profile(
+        self, *, evse_id: int, charging_profile: dict[str, Any], **_: Any
+    ) -> Any:
+        [schedule, *_more] = charging_profile["charging_schedule"]
+        return result201.SetChargingProfile(
+            status=self.set_profile(evse_id, charging_profile, schedule, charging_profile["id"])
+        )
+
+    def clear_charging_profile(
+        self,
+        *,
+        charging_profile_id: int | None = None,
+        charging_profile_criteria: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> Any:
+        wanted = charging_profile_criteria or {}
+        return result201.ClearChargingProfile(
+            status=self.clear_profile(
+                charging_profile_id,
+                wanted.get("evse_id"),
+                wanted.get("charging_profile_purpose"),
+                wanted.get("stack_level"),
+            )
+        )
+
+    def composite_schedule(
+        self, *, evse_id: int, duration: int, charging_rate_unit: str | None = None, **_: Any
+    ) -> Any:
+        known = evse_id in self.station.outlets
+        status = self.told("GetCompositeSchedule", "Accepted" if known else "Rejected")
+        if status != "Accepted" or not known:
+            return result201.GetCompositeSchedule(status=status)
+        unit = charging_rate_unit or "W"
+        start, periods = self.composite(evse_id, duration, unit)
+        return result201.GetCompositeSchedule(
+            status=status,
+            schedule={
+                "evse_id": evse_id,
+                "duration": duration,
+                "schedule_start": start,
+                "charging_rate_unit": unit,
+                "charging_schedule_period": periods,
+            },
         )
 
     def data_transfer(self, **_: Any) -> Any:

@@ -45,6 +45,13 @@ class Meter:
         """The register now, in whole Wh (rounded down, as a counter does)."""
         return int(self._settled_wh + self._flowed())
 
+    def limit(self, power_w: float) -> None:
+        """Let no more than *power_w* flow from now on."""
+        if self._since is not None:
+            self._settled_wh += self._flowed()
+            self._since = self._clock()
+        self.power_w = int(power_w)
+
     def run(self) -> None:
         """Close the contactor."""
         if self._since is None:

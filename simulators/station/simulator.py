@@ -14,6 +14,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, Self
 
@@ -27,6 +28,7 @@ from simulators.station import v16, v201
 from simulators.station.commands import commands_for
 from simulators.station.model import Meter, Outlet, Queue, Transaction, Waiting, new_name
 from simulators.station.quirks import WELL_BEHAVED, Make
+from simulators.station.smart import SmartCharging, moment
 from simulators.station.wire import Link, LinkLost, Refused, Tap
 
 DIALECTS: dict[str, ModuleType] = {"1.6": v16, "2.0.1": v201}
@@ -115,6 +117,8 @@ class StationSimulator:
             number: Outlet(number, Meter(config.register_wh, config.power_w, config.speed))
             for number in range(1, config.evses + 1)
         }
+        self.smart = SmartCharging()
+        self._regulated = 0
         self.boots = 0
         self.refusals: list[int] = []
         self.queue = Queue()
@@ -348,6 +352,7 @@ class StationSimulator:
             transaction.transaction_id = transaction.txn
         outlet.reserved_for_remote = False
         outlet.transaction = transaction
+        self.regulate()
         outlet.meter.run()
         self.transactions.append(transaction)
         self._enqueue_first(transaction, outlet)
@@ -371,6 +376,7 @@ class StationSimulator:
         self._deliver_to_ledger(transaction)
         self._enqueue_last(transaction, outlet)
         transaction.stop_wanted.set()
+        self.smart.ended(transaction.transaction_id)
         self._report(outlet)
         self._settle(outlet)
 
@@ -390,10 +396,15 @@ class StationSimulator:
                 async with asyncio.timeout(pause):
                     await transaction.stop_wanted.wait()
             if transaction.running:
-                if full:
+                if full and self._is_full(transaction, outlet):
                     self.stop(outlet, "EVDisconnected")
                 else:
                     self.sample(outlet.evse)
+
+    def _is_full(self, transaction: Transaction, outlet: Outlet) -> bool:
+        """Whether the car is full after all: its power may have fallen meanwhile."""
+        assert transaction.limit_wh is not None
+        return outlet.meter.wh >= transaction.start_wh + transaction.limit_wh
 
     def _next_pause(self, transaction: Transaction, outlet: Outlet) -> tuple[float | None, bool]:
         """Seconds until the next thing happens, and whether it is that the car is full."""
@@ -411,7 +422,7 @@ class StationSimulator:
         transaction = outlet.transaction
         if transaction is None or not transaction.running:
             return
-        at, wh, power = now(), outlet.meter.wh, self.config.power_w
+        at, wh, power = now(), outlet.meter.wh, outlet.meter.power_w
         seq_no = transaction.seq_no()
         self._enqueue(
             transaction,
@@ -726,6 +737,40 @@ class StationSimulator:
         """Wait until every status so far was answered."""
         async with asyncio.timeout(timeout):
             await self._statuses.join()
+
+    # -- smart charging ------------------------------------------------------------------------
+
+    def regulate(self) -> None:
+        """Let at each outlet flow what its profiles allow now, and look again when that changes."""
+        self._regulated += 1
+        at = datetime.now(UTC)
+        edges = []
+        for outlet in self.outlets.values():
+            transaction = outlet.transaction
+            running = transaction is not None and transaction.running
+            began = moment(transaction.start_at) if transaction is not None and running else at
+            name = transaction.transaction_id if transaction is not None else None
+            most = self.config.power_w
+            outlet.meter.limit(self.smart.watts(outlet.evse, name, began, at, most))
+            edges.append(self.smart.next_edge(began, at))
+        self.note()
+        if (edge := min((each for each in edges if each is not None), default=None)) is not None:
+            self.spawn(self._regulate_at(edge, self._regulated))
+
+    async def _regulate_at(self, edge: datetime, turn: int) -> None:
+        await asyncio.sleep(max(0.0, (edge - datetime.now(UTC)).total_seconds()) + 0.001)
+        if self._regulated == turn:
+            self.regulate()
+
+    def grid_limit(self, watts: float | None, evse: int = 1) -> None:
+        """Something on the spot limits an outlet, or does so no more; 2.0.1 stations say so."""
+        if watts is None:
+            self.smart.local.pop(evse, None)
+        else:
+            self.smart.local[evse] = watts
+        self.regulate()
+        if (payload := self.say.limit_changed(evse, watts)) is not None:
+            self.say_now(payload)
 
     # -- what commands do ----------------------------------------------------------------------
 

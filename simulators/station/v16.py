@@ -158,3 +158,8 @@ def idle_values(outlet: Outlet, at: str) -> Any:
 def data_transfer(vendor: str, message: str | None, data: str | None) -> Any:
     """DataTransfer."""
     return call.DataTransfer(vendor_id=vendor, message_id=message, data=data)
+
+
+def limit_changed(evse: int, watts: float | None) -> Any:
+    """1.6 has no message that tells of a limit from elsewhere."""
+    return None

@@ -6,6 +6,7 @@ from typing import Any
 
 from ocpp.v201 import call
 from ocpp.v201.datatypes import (
+    ChargingLimitType,
     ChargingStationType,
     EVSEType,
     IdTokenType,
@@ -193,3 +194,12 @@ def idle_values(outlet: Outlet, at: str) -> Any:
 def data_transfer(vendor: str, message: str | None, data: str | None) -> Any:
     """DataTransfer."""
     return call.DataTransfer(vendor_id=vendor, message_id=message, data=data)
+
+
+def limit_changed(evse: int, watts: float | None) -> Any:
+    """NotifyChargingLimit, or ClearedChargingLimit where *watts* is None."""
+    if watts is None:
+        return call.ClearedChargingLimit(charging_limit_source="Other", evse_id=evse)
+    return call.NotifyChargingLimit(
+        charging_limit=ChargingLimitType(charging_limit_source="Other"), evse_id=evse
+    )

@@ -123,6 +123,9 @@ class FakeCore:
         self.note("keep", frame, why)
         return Ack()
 
+    def limits_changed(self, visit: Visit, evse: int | None) -> None:
+        self.note("limits_changed", visit.station, evse)
+
     def security_event(self, frame: Frame, kind: str, at: datetime, detail: str) -> Awaitable[None]:
         self.note("security_event", kind, detail)
         return self._commit()

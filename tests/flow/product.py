@@ -8,7 +8,7 @@ the charger's frames; only what nobody outside can see is looked up inside.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,15 +165,15 @@ class Product:
         return items[0]
 
 
-def config_of(network: Network, **more: Any) -> Config:
+def config_of(network: Network, capabilities: Sequence[str] = CAPABILITIES, **more: Any) -> Config:
     """The config of *network*; *more* are whole sections that replace those of the same name.
 
-    Every EVSE can be unlocked from afar.
+    Every EVSE has *capabilities* unless it says otherwise.
     """
     sections = network.config() | more
     for charger in sections["chargers"]:
         for evse in charger["evses"]:
-            evse.setdefault("capabilities", CAPABILITIES)
+            evse.setdefault("capabilities", list(capabilities))
     return checked(Config.model_validate(sections))
 
 

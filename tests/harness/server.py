@@ -217,6 +217,15 @@ class Api:
     async def put(self, path: str, body: Any) -> Any:
         return await self._ask("PUT", path, json=body)
 
+    async def delete(self, path: str) -> Any:
+        return await self._ask("DELETE", path)
+
+    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Ask something that may be refused; returns the HTTP status and the answer."""
+        url = f"{self.base}/api/v1{path}"
+        async with self.http.request(method, url, json=body) as answer:
+            return answer.status, await answer.json(content_type=None)
+
     async def _ask(self, method: str, path: str, **more: Any) -> Any:
         async with self.http.request(method, f"{self.base}/api/v1{path}", **more) as answer:
             body = await answer.json(content_type=None)

@@ -14,6 +14,7 @@ from cms.dashboard.api import (
     network,
     partners,
     prices,
+    profiles,
     sessions,
     tokens,
     work,
@@ -38,6 +39,7 @@ class Api:
         return [
             *network.routes(desk),
             *commands.routes(desk),
+            *profiles.routes(desk),
             *sessions.routes(desk),
             *bills.routes(desk),
             *self._live.routes(),

@@ -13,8 +13,7 @@ from cms.app.writes import CommandRecord
 from cms.dashboard.api.desk import Desk
 from cms.dashboard.routing import Call, Route
 from cms.domain.commands import ResetKind, Wanted
-from cms.domain.errors import Conflict, InvalidValue, NotFound
-from cms.domain.ids import EvseRef
+from cms.domain.errors import Conflict, InvalidValue
 from cms.domain.partner import Right
 from cms.domain.session import Limit
 from cms.domain.topology import ChargingStation
@@ -101,7 +100,7 @@ class Commands:
     async def start(self, call: Call) -> Any:
         """Start a session remotely."""
         given: StartIn = call.body
-        ref = self._evse(call)
+        ref = self._desk.evse(call)
         token = next(
             (each for each in self._desk.catalogue.tokens_named(given.token) if not each.partner),
             None,
@@ -113,7 +112,7 @@ class Commands:
 
     async def unlock(self, call: Call) -> Any:
         """Unlock a connector."""
-        ref = self._evse(call)
+        ref = self._desk.evse(call)
         return await self._done(
             self._desk.remote.accept_unlock(ref, call.body.connector, _asker(call))
         )
@@ -132,13 +131,6 @@ class Commands:
             raise Conflict(explain(accepted))
         answer = await self._desk.remote.carry_out(accepted)
         return {"command": accepted.id, "outcome": answer.outcome}
-
-    def _evse(self, call: Call) -> EvseRef:
-        ref = self._desk.catalogue.evse_by_uid(call.part("uid"))
-        place = self._desk.catalogue.place(ref) if ref is not None else None
-        if ref is None or place is None or not call.caller.sees(place.location.id):
-            raise NotFound("EVSE", call.part("uid"))
-        return ref
 
 
 def _check_evse(station: ChargingStation, number: int | None) -> None:

@@ -13,12 +13,13 @@ from cms.app.casefile import CaseFile
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import Clock, Page, PartnerDesk, StationLog, Store, WorkDesk
+from cms.app.profiling import Profiling
 from cms.app.remote import Remote
 from cms.app.sums import Sums
 from cms.dashboard.access import Access
 from cms.dashboard.routing import Call
 from cms.domain.errors import Forbidden, InvalidValue, NotFound
-from cms.domain.ids import LocationId, PartnerId, SessionId
+from cms.domain.ids import EvseRef, LocationId, PartnerId, SessionId
 from cms.domain.rating import Rating
 from cms.domain.session import Session
 from cms.domain.topology import ChargingStation
@@ -34,6 +35,7 @@ class Desk:
     live: LiveState
     administration: Administration
     remote: Remote
+    profiling: Profiling
     sums: Sums
     casefile: CaseFile
     work: WorkDesk
@@ -55,6 +57,18 @@ class Desk:
         if station is None or not call.caller.sees(station.location):
             raise NotFound("charger", call.part("id"))
         return station
+
+    def evse(self, call: Call) -> EvseRef:
+        """Return the EVSE that the path's ``{uid}`` names.
+
+        Raises:
+            NotFound: there is none, or none that the caller may see.
+        """
+        ref = self.catalogue.evse_by_uid(call.part("uid"))
+        place = self.catalogue.place(ref) if ref is not None else None
+        if ref is None or place is None or not call.caller.sees(place.location.id):
+            raise NotFound("EVSE", call.part("uid"))
+        return ref
 
     async def session(self, call: Call) -> Session:
         """Return the session that the path's ``{id}`` names.

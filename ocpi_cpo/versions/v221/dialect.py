@@ -52,6 +52,7 @@ class V221:
         ("tariffs", "SENDER"),
         ("tokens", "RECEIVER"),
         ("commands", "RECEIVER"),
+        ("chargingprofiles", "RECEIVER"),
     )
 
     # -- registration
@@ -221,7 +222,7 @@ def _result(outcome: Outcome) -> models.CommandResultKind:
             return "ACCEPTED"
         case Outcome.REJECTED:
             return "REJECTED"
-        case Outcome.FAILED:
+        case Outcome.FAILED | Outcome.UNKNOWN:
             return "FAILED"
         case Outcome.NOT_SUPPORTED:
             return "NOT_SUPPORTED"

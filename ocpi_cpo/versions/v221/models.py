@@ -28,7 +28,7 @@ def _moment(value: Any) -> Any:
     return moment(value) if isinstance(value, str) else value
 
 
-def _none_is_empty(value: Any) -> Any:
+def none_is_empty(value: Any) -> Any:
     return () if value is None else tuple(value) if isinstance(value, list) else value
 
 
@@ -161,7 +161,7 @@ class CredentialsRole(Model):
 class Credentials(Model):
     token: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
     url: Url
-    roles: Annotated[tuple[CredentialsRole, ...], BeforeValidator(_none_is_empty)] = Field(
+    roles: Annotated[tuple[CredentialsRole, ...], BeforeValidator(none_is_empty)] = Field(
         min_length=1
     )
 
@@ -283,7 +283,7 @@ class Location(Model):
 
 class LocationReferences(Model):
     location_id: Id36
-    evse_uids: Annotated[tuple[Id36, ...], BeforeValidator(_none_is_empty)] = ()
+    evse_uids: Annotated[tuple[Id36, ...], BeforeValidator(none_is_empty)] = ()
 
 
 # ---------------------------------------------------------------- tariffs

@@ -36,6 +36,7 @@ async def test_ve_01_and_02_versions_lead_to_details_with_every_endpoint(ask: As
         ("tariffs", "SENDER"),
         ("tokens", "RECEIVER"),
         ("commands", "RECEIVER"),
+        ("chargingprofiles", "RECEIVER"),
     }
     assert all(each["url"].startswith(ask.base) for each in details["endpoints"])
 

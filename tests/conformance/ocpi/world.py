@@ -25,6 +25,7 @@ from cms.app.administration import Administration, By
 from cms.app.catalogue import Catalogue
 from cms.app.lanes import Lanes
 from cms.app.live import LiveState
+from cms.app.profiling import Profiling
 from cms.app.remote import Remote
 from cms.app.writes import PutCdr, PutSession, Touch, Write, moved
 from cms.domain.cdr import Cdr, CdrPlace
@@ -72,18 +73,23 @@ SHELF = TariffId("AC-18")
 
 
 class FakeLink:
-    """Answers commands as told; by default every station accepts at once."""
+    """Answers commands as told; by default every station accepts at once.
+
+    Attributes:
+        answers: per type of command, in place of *answer*.
+    """
 
     def __init__(self) -> None:
         self.sent: list[Command] = []
         self.answer = Answer(Outcome.ACCEPTED)
+        self.answers: dict[type, Answer] = {}
         self.held: asyncio.Event | None = None
 
     async def send(self, command: Command) -> Answer:
         self.sent.append(command)
         if self.held is not None:
             await self.held.wait()
-        return self.answer
+        return self.answers.get(type(command), self.answer)
 
     async def disconnect(self, station: StationId, why: str) -> None:
         """Nothing is connected."""
@@ -103,6 +109,7 @@ class World:
     catalogue: Catalogue
     administration: Administration
     remote: Remote
+    profiling: Profiling
     link: FakeLink
     base: str
     secrets: list[str] = field(default_factory=list)
@@ -382,6 +389,8 @@ async def running(
         live.put(state)
     administration = Administration(store, catalogue, live, lanes, link, now)
     remote = Remote(store, live, catalogue, link, now)
+    profiling = Profiling(store, live, catalogue, remote, link, now)
+    await profiling.restore()
     secrets: list[str] = []
     forgotten: list[tuple[PartnerId, str]] = []
     runner_app = web.Application()
@@ -403,6 +412,7 @@ async def running(
             }
         ),
         remote=remote,
+        profiling=profiling,
         secret=secrets.append,
         forget=lambda partner, uid: forgotten.append((partner, uid)),
     )
@@ -412,6 +422,7 @@ async def running(
     await web.SockSite(runner, socket).start()
     ended = await remote.give_up_unfinished(kept.unfinished_commands)
     work = asyncio.create_task(service.run([*leftovers, *ended]))
+    following = asyncio.create_task(profiling.run())
     try:
         yield World(
             service,
@@ -420,6 +431,7 @@ async def running(
             catalogue,
             administration,
             remote,
+            profiling,
             link,
             base,
             secrets,
@@ -427,7 +439,8 @@ async def running(
         )
     finally:
         work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        following.cancel()
+        await asyncio.gather(work, following, return_exceptions=True)
         await runner.cleanup()
 
 
