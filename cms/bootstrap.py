@@ -41,6 +41,7 @@ from cms.app.ports import (
 from cms.app.power_cuts import PowerCuts
 from cms.app.profiling import Profiling
 from cms.app.remote import Remote
+from cms.app.reserving import Reserving
 from cms.app.running import RunningPrices
 from cms.app.settling import Settling, SettlingRules
 from cms.app.silence import Silence
@@ -178,7 +179,6 @@ class Parts:
             self.administration,
             utc_now,
             ocpi_of(self.config),
-            remote=self.remote,
             profiling=self.profiling,
             running_price=self._price_so_far,
             secret=SECRETS.add,
@@ -190,6 +190,7 @@ class Parts:
             self.remote.start_of,
             utc_now,
             AuthorisingRules(charging.ask_partners_about_unknown_tokens),
+            self.remote.reservations.card,
         )
         self.stations = Stations(
             self.store,
@@ -214,7 +215,7 @@ class Parts:
             ),
         )
         self.events = StationDesk(self.stations, self.charging, self.profiling)
-        self.running_prices = RunningPrices(self.store, self.catalogue, self.charging)
+        self.running_prices = RunningPrices(self.store, self.catalogue, self.charging, utc_now)
         self.limiting = Limiting(
             self.store, self.live, self.catalogue, self.charging, self.remote, utc_now
         )
@@ -231,6 +232,19 @@ class Parts:
             utc_now,
             SettlingRules(),
         )
+        self.reserving = Reserving(
+            self.store,
+            self.live,
+            self.catalogue,
+            self.lanes,
+            self.remote,
+            self.charging.terms,
+            self.settling,
+            self.switchboard,
+            utc_now,
+        )
+        self.events.reserving = self.reserving
+        self.roaming.connect_remote(self.remote, self.reserving)
         self.work = Work(
             self.store,
             self.live,
@@ -252,6 +266,7 @@ class Parts:
 
     def _forget(self, partner: PartnerId, uid: str) -> None:
         self.authoriser.forget(partner, uid)
+        self.remote.vouchers.forget(partner, uid)
 
     def _wire_gateway(self) -> None:
         ocpp = self.config.ocpp
@@ -286,6 +301,7 @@ class Parts:
             administration=self.administration,
             remote=self.remote,
             profiling=self.profiling,
+            reserving=self.reserving,
             sums=self.store,
             casefile=CaseFile(self.store, self.catalogue, SECRETS.scrub),
             work=self.work,
@@ -314,6 +330,7 @@ class Parts:
         await self.profiling.restore()
         defined = definitions_of(self.config)
         await take_up(defined, self.administration, self.catalogue, self.store)
+        await self.reserving.restore(self.kept)
         self._leftovers = await self.remote.give_up_unfinished(self.kept.unfinished_commands)
         await self.roaming.load()
 
@@ -329,6 +346,8 @@ class Parts:
         silence = Silence(self.store, self.live, self.stations, utc_now)
         keep.every(60.0, "silence", silence.look)
         keep.every(5.0, "remote starts", self.remote.expire)
+        keep.every(1.0, "reservations", self.reserving.look)
+        keep.every(5.0, "reservations to be let go", self.reserving.pay_debts)
         keep.keep("loop watch", self.vitals.watch_loop)
         keep.every(3600.0, "retention", self._forget_old)
 

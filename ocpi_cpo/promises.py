@@ -50,6 +50,11 @@ _FIRST_PAUSE_SECONDS = 0.5
 Key = tuple[PartnerId, str]
 
 
+async def _timed_out() -> Answer:
+    """Its time is over, and there is nothing to decide about it."""
+    return TIMED_OUT
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What was accepted, and how its one result is found and told.
@@ -61,6 +66,8 @@ class Wish:
         result: the body of the one POST.
         lasting: the same request within minutes is this one again, even after it came true; where
             not, only while it is under way.
+        give_up: decides what is told once the announced time is over without an answer; by default
+            that it is.
     """
 
     record: CommandRecord
@@ -70,6 +77,7 @@ class Wish:
     told: Callable[[], Awaitable[None]]
     result: Callable[[Answer], Json]
     lasting: bool = True
+    give_up: Callable[[], Awaitable[Answer]] = _timed_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +217,19 @@ class Promises:
         promise = _Promise(wish, written, deadline=monotonic())
         self._errand(f"leftover {wish.record.id}", self._tell(promise, TIMED_OUT))
 
+    def tell_later(self, wish: Wish) -> None:
+        """Tell a partner something new about a promise of which it knows the result."""
+        written = asyncio.Event()
+        written.set()
+        promise = _Promise(wish, written, monotonic() + self.seconds)
+        self._errand(f"later {wish.record.id}", self._tell(promise, TIMED_OUT))
+
     async def _carry_out(self, promise: _Promise) -> None:
         working = asyncio.ensure_future(promise.wish.work())
         try:
             await asyncio.wait({working}, timeout=promise.deadline - monotonic())
-            answer = _answer(working)
+            late = not working.done()
+            answer = await promise.wish.give_up() if late else _answer(working)
             over = answer.outcome is not Outcome.ACCEPTED or not promise.wish.lasting
             if over and promise.key is not None:
                 self._answers.pop(promise.key, None)  # asked again, it is a new wish

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from cms.app.catalogue import EvsePlace
 from cms.app.ports import Dated, DatedCdr, Store
 from cms.domain.charging_profile import ActiveSchedule
 from cms.domain.ids import PartnerId, SessionId, TariffId
@@ -60,8 +61,10 @@ class Renderer:
     async def session(self, dated: Dated) -> Json | None:
         """Return a session; None if it cannot be shown: no token, no such place, a broken rule."""
         own = dated.session
-        place = self._catalogue.place(own.ref)
+        place = self._place(own)
         if place is None or own.token is None or own.token.partner is None:
+            return None
+        if not self.shows(own):
             return None
         site = self._site(own) or place.location
         view = self._network.view(place, own.owner)
@@ -73,9 +76,20 @@ class Renderer:
 
     def session_party(self, own: Session) -> PartnerId:
         """Return which of our parties a session belongs to."""
-        place, site = self._catalogue.place(own.ref), self._site(own)
+        place, site = self._place(own), self._site(own)
         found = site or (place.location if place is not None else None)
         return found.party if found is not None else self._party
+
+    def shows(self, own: Session) -> bool:
+        """Whether a session has a form in its partner's version at all."""
+        return self._dialect.shows_session(own)
+
+    def _place(self, own: Session) -> EvsePlace | None:
+        """Return where a session is; of a reservation without an EVSE yet, any of its station."""
+        station = self._catalogue.stations.get(own.station)
+        if own.evse or station is None or not station.evses:
+            return self._catalogue.place(own.ref)
+        return self._catalogue.place(station.evses[0].ref)
 
     def _site(self, own: Session) -> Location | None:
         return self._catalogue.locations.get(own.location) if own.location else None

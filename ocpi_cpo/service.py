@@ -17,10 +17,12 @@ from cms.app.live import LiveState
 from cms.app.ports import Clock, PartnerHealth, Store, TokenAuthority
 from cms.app.profiling import Profiling
 from cms.app.remote import Remote
+from cms.app.reserving import Reserving
 from cms.app.supervision import Supervisor, supervised
 from cms.app.writes import CommandRecord
 from cms.domain.ids import EvseRef, PartnerId, SessionId
 from cms.domain.partner import Partner
+from cms.domain.reservation import Reservation
 from ocpi_cpo.authority import Authority
 from ocpi_cpo.borders import LOOK_EVERY_SECONDS, Borders
 from ocpi_cpo.client import GuardedClient
@@ -94,8 +96,8 @@ class OcpiService:
     """Partners' edge. ``authority`` and ``app`` work at once; ``run`` does the background work.
 
     Args:
-        remote: where commands go; None until ``connect_remote`` (it is built after us, since the
-            core needs our ``authority`` first).
+        remote, reserving: where commands go; None until ``connect_remote`` (they are built after
+            us, since the core needs our ``authority`` first).
         running_price: what an open session costs so far.
         secret: told of every token that must never stand in a log.
         forget: told of each token that a partner changed (``Authoriser.forget``).
@@ -113,6 +115,7 @@ class OcpiService:
         *,
         remote: Remote | None = None,
         profiling: Profiling | None = None,
+        reserving: Reserving | None = None,
         running_price: RunningPrice = no_price,
         secret: Callable[[str], None] = _no_secret,
         forget: Forget = _nothing_to_forget,
@@ -167,8 +170,9 @@ class OcpiService:
         self._commands: dict[str, Commands] = {}
         self._profiles: dict[str, Profiles] = {}
         self._server = self._built(administration)
-        if remote is not None:
-            self.connect_remote(remote)
+        self._reserving: Reserving | None = None
+        if remote is not None and reserving is not None:
+            self.connect_remote(remote, reserving)
 
     def _face(self, dialect: Dialect, running_price: RunningPrice) -> _Face:
         parties = self._config.parties
@@ -197,8 +201,10 @@ class OcpiService:
             server.add(*tokens.routes())
         return server
 
-    def connect_remote(self, remote: Remote) -> None:
+    def connect_remote(self, remote: Remote, reserving: Reserving) -> None:
         """Let partners' commands reach stations."""
+        self._reserving = reserving
+        reserving.on_let_go = self._let_go
         promises = self._promises("command")
         self._commands = {
             version: Commands(
@@ -208,6 +214,7 @@ class OcpiService:
                 remote,
                 promises,
                 self._clock,
+                reserving,
             )
             for version, face in self._faces.items()
         }
@@ -277,6 +284,8 @@ class OcpiService:
                     await commands.tell_leftovers(mine)
                     if (profiles := self._profiles.get(version)) is not None:
                         await profiles.tell_leftovers(mine)
+                for own in () if self._reserving is None else self._reserving.unheard():
+                    self._let_go(own)
                 supervisor.keep("news to partners", self._spread_news)
                 supervisor.every(LOOK_EVERY_SECONDS, "tariff borders", self.borders.look)
                 supervisor.every(
@@ -291,9 +300,18 @@ class OcpiService:
             self._lines.clear()
             await self._client.close()
 
+    def _let_go(self, own: Reservation) -> None:
+        """Tell a partner that we cancelled its reservation."""
+        if own.owner is not None:
+            commands = self._commands[self._version_with(own.owner)]
+            self._errand(f"let go {own.id}", commands.let_go(own))
+
     def _version_of(self, record: CommandRecord) -> str:
         """Return in which version the partner that asked for a command is told its end."""
-        connection = self.connections.get(PartnerId(record.asked_by.removeprefix("partner:")))
+        return self._version_with(PartnerId(record.asked_by.removeprefix("partner:")))
+
+    def _version_with(self, partner: PartnerId) -> str:
+        connection = self.connections.get(partner)
         return dialect_of(connection.version if connection is not None else None).version
 
     def _errand(self, name: str, work: Coroutine[Any, Any, Any]) -> None:

@@ -39,6 +39,13 @@ _REMEMBERED = 10_000
 StartOf = Callable[[str], CommandRecord | None]
 """Finds the remote start that a drawn idTag belongs to."""
 
+CardOf = Callable[[str], Token | None]
+"""Finds a card that a partner told us of in a reservation only."""
+
+
+def _no_card(uid: str) -> None:
+    """Nobody reserves."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuthorisingRules:
@@ -60,12 +67,14 @@ class Authoriser:
         start_of: StartOf,
         clock: Clock,
         rules: AuthorisingRules = AuthorisingRules(),
+        card_of: CardOf = _no_card,
     ) -> None:
         self._catalogue = catalogue
         self._authority = authority
         self._start_of = start_of
         self._clock = clock
         self._rules = rules
+        self._card_of = card_of
         self._answers: OrderedDict[tuple[PartnerId, str], tuple[float, Decision]] = OrderedDict()
 
     def authorise(
@@ -104,6 +113,8 @@ class Authoriser:
 
     def _known(self, uid: str) -> Token | None:
         found = [token for token in self._catalogue.tokens_named(uid) if self._counts(token)]
+        if not found and (card := self._card_of(uid)) is not None and self._counts(card):
+            found = [card]
         return next((token for token in found if token.valid), found[0] if found else None)
 
     def _counts(self, token: Token) -> bool:

@@ -33,6 +33,7 @@ from cms.app.writes import (
     Ack,
     CommandRecord,
     Committed,
+    JoinSession,
     PutCommand,
     PutSession,
     PutWorkItem,
@@ -50,6 +51,7 @@ from cms.domain.ids import (
     new_session_id,
 )
 from cms.domain.joining import Orphan, names_one, only_fit, only_orphan
+from cms.domain.reservation import Reservation
 from cms.domain.session import OPEN, Session, SessionStatus, evolve_session
 from cms.domain.status import ConnectorReport, EvseState, evolve_evse
 from cms.domain.tariff import Tariff
@@ -107,7 +109,7 @@ class Charging:
         self._live = live
         self._catalogue = catalogue
         self._lanes = lanes
-        self._terms = Terms(store, catalogue, tokens, starts, rules.stale_after)
+        self._terms = Terms(store, catalogue, tokens, starts, clock, rules.stale_after)
         self._places = Places(catalogue, live)
         self._clock = clock
         self.rules = rules
@@ -134,6 +136,11 @@ class Charging:
             if item.type is WorkType.ORPHAN_STOP and item.station is not None:
                 orphans = self._orphans.setdefault(StationId(item.station), [])
                 orphans += oddities.orphan_from(item)
+
+    @property
+    def terms(self) -> Terms:
+        """Who pays what; for sessions that begin without a transaction."""
+        return self._terms
 
     def tariff(self, session: Session) -> Tariff | None:
         """Return the tariff that was frozen when *session* started."""
@@ -394,11 +401,14 @@ class Charging:
         ack: Ack,
         orphan: Orphan | None,
     ) -> Ack:
-        start = self._terms.remote_start(frame.visit.station, event)
-        session = self._new_session(frame, transaction, event, decision, start, orphan)
+        held = None if orphan else self._terms.reservation(frame.visit.station, event, decision)
+        start = self._terms.remote_start(frame.visit.station, event, held)
+        session = self._new_session(frame, transaction, event, decision, start, orphan, held)
         before = self._live.evse(session.ref)
         takes_evse = session.running and self._takes_evse(session, before, frame)
         state = before.with_session(session.id) if takes_evse else before
+        state, others = self._let_go(held, session, state)
+        used = self._terms.used(held, session)
         command = self._terms.started(start, session)
         interrupted = self._interrupted(before, frame) if takes_evse else None
         unit: list[Write] = [journal_row(frame, transaction, event, session.id, ack)]
@@ -409,11 +419,13 @@ class Charging:
         unit += () if command is None else (PutCommand(command),)
         unit += () if orphan is None else (oddities.orphan_joined(orphan, frame),)
         unit += evse_rows(session, before, state)
-        unit.append(touch(session))
+        unit += [row for was, now in others for row in evse_rows(session, was, now)]
+        unit += (*used, touch(session))
         done = await self._store.commit(unit)
         if done.first is not None:
             return done.first
         self._terms.tariff_kept(session)
+        self._terms.reservations_used(used)
         if orphan is not None:
             self._orphans[frame.visit.station].remove(orphan)
         if interrupted is not None:
@@ -424,8 +436,23 @@ class Charging:
             self._acks[frame.key] = ack
             self._keys[session.id] = frame.key
         self._remember(session)
-        self._publish(session, done, () if state is before else (state,))
+        changed = () if state is before else (state,)
+        self._publish(session, done, (*changed, *(now for _, now in others)))
         return ack
+
+    def _let_go(
+        self, held: Reservation | None, session: Session, state: EvseState
+    ) -> tuple[EvseState, Sequence[tuple[EvseState, EvseState]]]:
+        """Return the EVSE of a session without the reservation that it uses, and each other EVSE
+        that was held for it, before and after."""
+        if held is None:
+            return state, ()
+        if state.reservation == held.id:
+            state = state.with_reservation(None)
+        others = [each for each in self._live.station(session.station) if each.ref != session.ref]
+        return state, [
+            (each, each.with_reservation(None)) for each in others if each.reservation == held.id
+        ]
 
     def _new_session(
         self,
@@ -435,6 +462,7 @@ class Charging:
         decision: Decision | None,
         start: CommandRecord | None,
         orphan: Orphan | None,
+        held: Reservation | None,
     ) -> Session:
         station = frame.visit.station
         evse = self._places.evse(station, event, start)
@@ -461,11 +489,33 @@ class Charging:
         )
         session = progress.progressed(session, event)
         session = evolve_session(session, last_wh=session.last_wh or session.start_wh)
+        if held is not None:
+            session = self._in_place_of(held, session)
         if event.kind is EventKind.ENDED:
             session = progress.ended(session, event, self._settle_after(frame))
         elif orphan is not None:
             session = progress.reunited(session, orphan, self._settle_after(frame))
         return evolve_session(session, touched_at=frame.received_at)
+
+    def _in_place_of(self, held: Reservation, session: Session) -> Session:
+        """Return *session* as what the reservation that it uses became: the same session goes on.
+
+        The price is that of the moment at which this EVSE was reserved.
+        """
+        before = None if held.session is None else self._live.session(held.session)
+        status = session.status
+        session = evolve_session(
+            session,
+            status=SessionStatus.ACTIVE if status is SessionStatus.PENDING else status,
+            reservation=held.id,
+            held_from=held.held_at or session.started_at,
+        )
+        if before is None:
+            return session
+        session = evolve_session(session, id=before.id, received_at=before.received_at)
+        if held.hold.evse != session.evse or before.tariff is None:
+            return session
+        return evolve_session(session, tariff=before.tariff, currency=before.currency)
 
     async def _begin_late(
         self,
@@ -549,7 +599,9 @@ class Charging:
         ack: Ack,
     ) -> Ack:
         """A driver shows the token after plugging in: who pays, and the price, are set now."""
-        start = self._terms.remote_start(frame.visit.station, event)
+        here = replace(event, evse=event.evse or session.evse or None)
+        held = self._terms.reservation(frame.visit.station, here, decision)
+        start = self._terms.remote_start(frame.visit.station, event, held)
         after = progress.progressed(evolve_session(session, id_token=event.id_token or ""), event)
         after = self._terms.owned(
             after, decision, start, self._places.connector(after.ref, after.connector)
@@ -557,7 +609,52 @@ class Charging:
         after = evolve_session(
             after, flags=after.flagged(*start_flags(event, decision, begun=True))
         )
+        if held is not None:
+            return await self._join_reserved(frame, session, after, event, decision, ack, held)
         return await self._put_owned(frame, after, event, decision, ack)
+
+    async def _join_reserved(
+        self,
+        frame: Frame,
+        before: Session,
+        after: Session,
+        event: TransactionEvent,
+        decision: Decision,
+        ack: Ack,
+        held: Reservation,
+    ) -> Ack:
+        """The car came first, and only now we hear that it is the one whose EVSE was reserved.
+
+        Its owner knows the session by the reservation's id; what nobody else has heard of goes on
+        under it, with everything that was journalled.
+        """
+        after = evolve_session(self._in_place_of(held, after), touched_at=frame.received_at)
+        start = self._terms.remote_start(frame.visit.station, event, held)
+        command, used = self._terms.started(start, after), self._terms.used(held, after)
+        was = self._live.evse(after.ref)
+        state = was.with_session(after.id) if was.session == before.id else was
+        state, others = self._let_go(held, after, state)
+        unit: list[Write] = [journal_row(frame, after.transaction, event, after.id, ack)]
+        unit += () if after.id == before.id else (JoinSession(before.id, after.id),)
+        unit += self._terms.keep_tariff(after)
+        unit += [PutSession(after), *note_rows(frame, event, decision, after)]
+        unit += () if command is None else (PutCommand(command),)
+        unit += evse_rows(after, was, state)
+        unit += [row for old, new in others for row in evse_rows(after, old, new)]
+        unit += (*used, touch(after))
+        done = await self._store.commit(unit)
+        if done.first is not None:
+            return await self._again(before, done.first)
+        self._terms.tariff_kept(after)
+        self._terms.reservations_used(used)
+        self._terms.came_true(command)
+        if after.id != before.id:
+            self._live.drop_session(before.id)
+            self._keys[after.id] = self._keys.pop(before.id, b"")
+        self._remember(after)
+        changed = () if state is was else (state,)
+        self._publish(after, done, (*changed, *(new for _, new in others)))
+        return ack
 
     def _progress_writes(self, before: Session, after: Session) -> Sequence[Write]:
         """Return the small update, and the touch where one is due."""

@@ -39,12 +39,14 @@ from cms.domain.ids import (
     EvseRef,
     LocationId,
     PartnerId,
+    ReservationId,
     SessionId,
     StationId,
     TariffHash,
     TransactionId,
 )
 from cms.domain.partner import ApiKey, Partner
+from cms.domain.reservation import Reservation
 from cms.domain.session import Session, SessionStatus
 from cms.domain.status import ConnectorReport, EvseState
 from cms.domain.tariff import Tariff
@@ -189,6 +191,15 @@ class StationEvents(Protocol):
     def security_event(
         self, frame: Frame, kind: str, at: datetime, detail: str
     ) -> Awaitable[None]: ...
+
+    def reservation_ended(
+        self, frame: Frame, reservation: ReservationId, expired: bool
+    ) -> Awaitable[None]:
+        """A station let a reservation go of its own accord.
+
+        Args:
+            expired: its time was over; False = the station could not keep it.
+        """
 
 
 class Admitted(StrEnum):
@@ -495,6 +506,8 @@ class Restored:
     api_keys: Sequence[ApiKey] = ()
     open_sessions: Sequence[Session] = ()
     unfinished_commands: Sequence[CommandRecord] = ()
+    reservations: Sequence[Reservation] = ()
+    """Those that live, or of which something is owed to a station or a partner."""
     open_work: Sequence[WorkItem] = ()
     last_updated: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     """(kind, key) -> when partners were last given to see a change."""
@@ -622,6 +635,12 @@ class Store(Protocol):
     async def command(self, id: str) -> CommandRecord | None: ...
     async def command_of_reply(self, asked_by: str, reply_to: str) -> CommandRecord | None:
         """The newest command that was asked with this reply address."""
+
+    async def reservation(self, id: ReservationId) -> Reservation | None: ...
+    async def reservations(
+        self, page: Page, sites: frozenset[LocationId] | None = None
+    ) -> Sequence[Reservation]:
+        """Newest first; of *sites* only, where they are given."""
 
     async def commands_of_session(self, session: SessionId) -> Sequence[CommandRecord]: ...
     async def commands_of(

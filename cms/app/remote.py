@@ -22,6 +22,8 @@ from cms.app import failpoints
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import Clock, StationLink, Store
+from cms.app.reservations import Reservations
+from cms.app.vouching import Vouchers
 from cms.app.writes import Audit, CommandRecord, PutCommand, PutWorkItem, Write
 from cms.domain.audit import AuditEntry, WorkItem, WorkType
 from cms.domain.commands import (
@@ -38,7 +40,15 @@ from cms.domain.commands import (
     Unlock,
     Wanted,
 )
-from cms.domain.ids import CommandId, EvseRef, PartnerId, SessionId, StationId, TransactionId
+from cms.domain.ids import (
+    CommandId,
+    EvseRef,
+    PartnerId,
+    ReservationId,
+    SessionId,
+    StationId,
+    TransactionId,
+)
 from cms.domain.session import NO_LIMIT, Limit, Session
 from cms.domain.status import EvseStatus
 from cms.domain.token import Token
@@ -67,6 +77,8 @@ class Refusal(StrEnum):
     NOT_YOURS = "not_yours"
     NOT_CAPABLE = "not_capable"
     TOO_OFTEN = "too_often"
+    RESERVED = "reserved"
+    NOT_RESERVABLE = "not_reservable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +121,19 @@ class Remote:
         catalogue: Catalogue,
         link: StationLink,
         clock: Clock,
+        reservations: Reservations | None = None,
+        vouchers: Vouchers | None = None,
     ) -> None:
         self._store = store
         self._live = live
         self._catalogue = catalogue
         self._link = link
         self._clock = clock
+        self.reservations = Reservations() if reservations is None else reservations
+        self.vouchers = Vouchers() if vouchers is None else vouchers
         self._starts: dict[str, CommandRecord] = {}
         self._numbers: dict[int, CommandRecord] = {}
+        self._reserved: dict[ReservationId, CommandRecord] = {}
         self._claims: dict[EvseRef, CommandId] = {}
 
     # -- accepting
@@ -128,6 +145,7 @@ class Remote:
         """
         if (refusal := self._why_not(wish)) is not None:
             return refusal
+        held = self.reservations.for_token(wish.owner, wish.token, wish.evse)
         record = self._record(
             "remote_start",
             wish.evse.station,
@@ -135,7 +153,7 @@ class Remote:
             START_WINDOW,
             evse=wish.evse.evse,
             connector=wish.connector,
-            id_token=_draw_id_token(),
+            id_token=draw_id_token(),
             number=secrets.randbelow(2**31 - 1) + 1,
             token=wish.token,
             owner=wish.owner,
@@ -144,12 +162,16 @@ class Remote:
             limit_money=None if wish.limit.money is None else str(wish.limit.money),
             limit_seconds=wish.limit.seconds,
         )
+        if held is not None:  # the station lets nobody else charge there
+            token, card = held.hold.id_token, held.hold.card
+            record = replace(record, reservation=held.id, presented=token, card=card)
         self._claim(record, wish.evse)
         try:
-            await self._store.commit(_promised(record, asker))
+            await self._store.commit(promised(record, asker))
         except BaseException:
             self._release(record)
             raise
+        self.vouchers.vouch(record.station, record.token, record.reference, record.created_at)
         return record
 
     async def accept_stop(self, session: Session, asker: Asker) -> CommandRecord | Refusal:
@@ -281,6 +303,14 @@ class Remote:
     def start_numbered(self, number: int) -> CommandRecord | None:
         return self._numbers.get(number)
 
+    def start_reserved(self, reservation: ReservationId) -> CommandRecord | None:
+        """Return the open remote start that was sent with the token of a reservation."""
+        return self._reserved.get(reservation)
+
+    def claimed(self, evse: EvseRef) -> bool:
+        """Whether a remote start is under way at *evse*."""
+        return evse in self._claims
+
     def started(self, record: CommandRecord, session: SessionId) -> CommandRecord:
         """Return *record* with its session, for the unit that opens the session.
 
@@ -292,6 +322,7 @@ class Remote:
         """The start has its session: the EVSE's claim ends, its idTag keeps its meaning."""
         self._remember(record)
         self._free(record)
+        self.vouchers.spent(record.station, record.token)
 
     # -- time
 
@@ -312,6 +343,7 @@ class Remote:
         heard us, and the session that follows must find its owner.
         """
         ended = []
+        self.vouchers.restore(unfinished)
         for record in unfinished:
             done = replace(record, outcome=str(Outcome.TIMEOUT), finished_at=self._clock())
             if record.outcome is None:
@@ -335,6 +367,9 @@ class Remote:
             return Refusal.OFFLINE
         if wish.evse in self._claims or self._live.evse(wish.evse).session is not None:
             return Refusal.BUSY
+        held = self.reservations.at(wish.evse)
+        if held is not None and not (held.owner == wish.owner and held.may_use(wish.token)):
+            return Refusal.RESERVED
         return self._status_refuses(wish.evse, place.station.live)
 
     def _status_refuses(self, evse: EvseRef, live: bool) -> Refusal | None:
@@ -362,7 +397,7 @@ class Remote:
     async def _promise(
         self, record: CommandRecord, asker: Asker, details: Mapping[str, object] | None = None
     ) -> CommandRecord:
-        await self._store.commit(_promised(record, asker, details))
+        await self._store.commit(promised(record, asker, details))
         return record
 
     def _record(
@@ -421,10 +456,14 @@ class Remote:
             self._starts[record.id_token] = record
         if record.number is not None:
             self._numbers[record.number] = record
+        if record.reservation is not None:
+            self._reserved[record.reservation] = record
 
     def _release(self, record: CommandRecord) -> None:
         self._starts.pop(record.id_token or "", None)
         self._numbers.pop(record.number or 0, None)
+        if record.reservation is not None:
+            self._reserved.pop(record.reservation, None)
         self._free(record)
 
     def _free(self, record: CommandRecord) -> None:
@@ -439,13 +478,15 @@ def limit_of(record: CommandRecord) -> Limit:
     return Limit(record.limit_wh, money, record.limit_seconds)
 
 
-def _draw_id_token() -> str:
+def draw_id_token() -> str:
+    """Draw 16 characters that no card has."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(16))
 
 
-def _promised(
+def promised(
     record: CommandRecord, asker: Asker, details: Mapping[str, object] | None = None
 ) -> list[Write]:
+    """Return the writes by which a command is promised."""
     entry = AuditEntry(
         record.created_at,
         asker.who,
@@ -488,9 +529,10 @@ def _command_of(record: CommandRecord) -> Command:
             return RemoteStart(
                 record.id,
                 EvseRef(station, evse),
-                record.id_token,
+                record.presented or record.id_token,
                 record.number,
                 record.connector,
+                record.card,
             )
         case ["remote", "stop"]:
             assert record.transaction is not None
@@ -530,4 +572,8 @@ def explain(refusal: Refusal) -> str:
             return "this EVSE cannot do that"
         case Refusal.TOO_OFTEN:
             return "asked too often; wait a minute"
+        case Refusal.RESERVED:
+            return "the EVSE is reserved for somebody else"
+        case Refusal.NOT_RESERVABLE:
+            return "this EVSE cannot be reserved"
     assert_never(refusal)

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 
 from cms.app.catalogue import Catalogue
 from cms.app.charging import Charging
-from cms.app.ports import Store
+from cms.app.ports import Clock, Store
 from cms.domain.errors import InvalidValue
 from cms.domain.folding import fold
 from cms.domain.rating import Rating, rate
-from cms.domain.session import Session
+from cms.domain.reservation import reserved_time
+from cms.domain.session import Session, SessionStatus
 from cms.domain.tariff import Tariff
 from cms.domain.transaction import TransactionEvent
 from cms.domain.usage import usages_from_readings
@@ -21,16 +22,22 @@ _LONG_RECORD = 200
 
 
 class RunningPrices:
-    def __init__(self, store: Store, catalogue: Catalogue, charging: Charging) -> None:
+    def __init__(
+        self, store: Store, catalogue: Catalogue, charging: Charging, clock: Clock
+    ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._charging = charging
+        self._clock = clock
 
     async def so_far(self, session: Session) -> Rating | None:
         """Rate an open session up to its last sample; None where nothing can be said yet."""
         tariff = self._charging.tariff(session)
         if tariff is None:
             return None
+        if session.status is SessionStatus.RESERVED:
+            held = reserved_time(session.held_from or session.started_at, self._clock())
+            return rate(tariff, (), self._zone(session), reservation=held)
         events = [
             entry.frame.event
             for entry in await self._store.journal(session.id)
@@ -44,9 +51,14 @@ class RunningPrices:
         self, session: Session, tariff: Tariff, events: list[TransactionEvent]
     ) -> Rating | None:
         told = fold(events)
-        site = self._catalogue.locations.get(session.location) if session.location else None
+        since = session.held_from
+        held = None if since is None else reserved_time(since, session.started_at)
         try:
             usages = usages_from_readings(told.readings, dark=told.dark)
-            return rate(tariff, usages, site.zone if site is not None else ZoneInfo("UTC"))
+            return rate(tariff, usages, self._zone(session), reservation=held)
         except InvalidValue:
             return None
+
+    def _zone(self, session: Session) -> ZoneInfo:
+        site = self._catalogue.locations.get(session.location) if session.location else None
+        return site.zone if site is not None else ZoneInfo("UTC")

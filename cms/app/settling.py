@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Protocol
@@ -30,9 +30,18 @@ from cms.domain.cdr import CdrPlace
 from cms.domain.commands import Answer, Outcome
 from cms.domain.errors import StoreDown, UnitRefused
 from cms.domain.folding import PLAUSIBLE_W, Folded, fold
-from cms.domain.ids import SessionId, StationId, TransactionId
+from cms.domain.ids import EvseUid, SessionId, StationId, TransactionId
 from cms.domain.session import OPEN, Session, SessionStatus
-from cms.domain.settlement import Billed, Withheld, free_tariff, settle, withhold
+from cms.domain.settlement import (
+    Billed,
+    Unused,
+    Withheld,
+    close_unused,
+    free_tariff,
+    settle,
+    settle_unused,
+    withhold,
+)
 from cms.domain.tariff import Tariff
 from cms.domain.transaction import Flag, TransactionEvent
 
@@ -98,7 +107,7 @@ class Settling:
     def restore(self, kept: Restored) -> None:
         """Line up what was stopped and not settled when the last process ended."""
         for session in kept.open_sessions:
-            if not session.running:
+            if session.status is SessionStatus.STOPPED:
                 self.wake(session)
 
     def wake(self, session: Session) -> None:
@@ -260,6 +269,34 @@ class Settling:
         ongoing = answer.detail.get("ongoing", "false")
         return (ongoing, answer.detail.get("messages_waiting")) == ("false", "false")
 
+    # -- what was reserved and not used
+
+    async def unused(
+        self, session: Session, until: datetime, *, expired: bool, free: bool
+    ) -> Unused:
+        """Return how the session of a reservation closes that nobody used, with its bill.
+
+        Args:
+            free: nothing is charged for it: it was not its driver who let it go.
+        """
+        tariff, place = await self._tariff(session), await self._place(session)
+        if free or tariff is None or place is None:
+            return Unused(close_unused(session, until), None)
+        place = replace(place, connector=session.connector or 0)
+        return settle_unused(session, tariff, place, self._clock(), until=until, expired=expired)
+
+    def unused_rows(self, unused: Unused) -> Sequence[Write]:
+        """Return the writes that close it; whoever ends the reservation commits them with it."""
+        session, cdr = unused.session, unused.cdr
+        rows: list[Write] = [PutSession(session), touch(session)]
+        if cdr is not None:
+            rows += [PutCdr(cdr), Touch("cdr", cdr.id, session.owner or NOBODY)]
+        return rows
+
+    def closed(self, session: Session) -> None:
+        """The end of an unused reservation is durable."""
+        self._charging.settled(session)
+
     # -- the one commit
 
     async def _close(self, result: Billed | Withheld, told: Folded, by: str | None) -> None:
@@ -332,6 +369,8 @@ class Settling:
 
     async def _place(self, session: Session) -> CdrPlace | None:
         """Return where it was, in the words of its start."""
+        if session.reservation is not None and not session.evse:
+            return await self._unassigned(session)
         place = self._catalogue.place(session.ref)
         if place is None:
             return None
@@ -360,6 +399,17 @@ class Settling:
             connector.max_voltage,
             connector.max_amperage,
         )
+
+    async def _unassigned(self, session: Session) -> CdrPlace | None:
+        """Return where a reservation was that never came to have an EVSE: at its station."""
+        station = self._catalogue.stations.get(session.station)
+        if station is None or not station.evses:
+            return None
+        known = replace(session, evse=station.evses[0].ref.evse)
+        place = await self._place(known)
+        if place is None:
+            return None
+        return replace(place, evse=0, evse_uid=EvseUid(""), evse_id=None, connector=0)
 
 
 def _unknown_token(billed: Billed, now: datetime) -> WorkItem:

@@ -38,7 +38,7 @@ from cms.app.writes import (
     moved,
 )
 from cms.domain.audit import AuditEntry
-from cms.domain.ids import EvseRef, LocationId, StationId
+from cms.domain.ids import EvseRef, LocationId, ReservationId, StationId
 from cms.domain.status import EvseState, Presence
 from cms.domain.token import Decision
 from cms.domain.topology import Approval, ChargingStation
@@ -75,6 +75,14 @@ class Watcher(Protocol):
 
     def left(self, station: StationId, now: datetime) -> None: ...
     def came(self, station: StationId, now: datetime) -> None: ...
+
+
+class ReservationEvents(Protocol):
+    """Hears what stations do with reservations (``cms.app.reserving.Reserving``)."""
+
+    async def reservation_ended(
+        self, frame: Frame, reservation: ReservationId, expired: bool
+    ) -> None: ...
 
 
 class Stations:
@@ -117,7 +125,8 @@ class Stations:
             for evse in station.evses:
                 state = known.get(evse.ref) or EvseState(evse.ref)
                 gone = evse.removed or station.put_out
-                state = replace(state, live=station.live, removed=gone, session=None, meter=None)
+                state = replace(state, session=None, meter=None, reservation=None)
+                state = replace(state, live=station.live, removed=gone)
                 if state.presence is Presence.ONLINE:
                     state = replace(state, presence=Presence.GRACE)
                 self._live.put(state)
@@ -365,6 +374,7 @@ class StationDesk:
         self.meter_values = charging.meter_values
         self.keep = charging.keep
         self.security_event = charging.security_event
+        self.reserving: ReservationEvents | None = None
 
     def restore(self, kept: Restored) -> None:
         """Take up what the store had at start; nothing is written."""
@@ -382,6 +392,13 @@ class StationDesk:
         """Have somebody look what an EVSE plans now."""
         if self.profiling is not None:
             self.profiling.limits_changed(visit.station, evse)
+
+    async def reservation_ended(
+        self, frame: Frame, reservation: ReservationId, expired: bool
+    ) -> None:
+        """A station let a reservation go of its own accord."""
+        if self.reserving is not None:
+            await self.reserving.reservation_ended(frame, reservation, expired)
 
     def authorize(self, visit: Visit, id_token: str, evse: int | None = None) -> Soon[Decision]:
         """May this token charge? From the cache at once; else the partner is asked."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from cms.app.authorising import START_DEADLINE_SECONDS
 from cms.app.catalogue import Catalogue
-from cms.app.ports import Frame, Restored, Soon, Store
+from cms.app.ports import Clock, Frame, Restored, Soon, Store
 from cms.app.remote import limit_of
-from cms.app.writes import CommandRecord, KeepTariff, Write
-from cms.domain.ids import EvseRef, SessionId, StationId, TariffHash
+from cms.app.reservations import Reservations
+from cms.app.vouching import Vouchers
+from cms.app.writes import CommandRecord, KeepTariff, PutReservation, Write
+from cms.domain.ids import EvseRef, ReservationId, SessionId, StationId, TariffHash
+from cms.domain.reservation import Reservation, used
 from cms.domain.session import NO_LIMIT, Limit, Session, evolve_session
 from cms.domain.tariff import Tariff, tariff_hash
 from cms.domain.token import AuthMethod, Decision, Verdict
@@ -33,8 +36,12 @@ class Tokens(Protocol):
 class RemoteStarts(Protocol):
     """Knows which remote starts are open (``cms.app.remote.Remote``)."""
 
+    reservations: Reservations
+    vouchers: Vouchers
+
     def start_of(self, id_token: str) -> CommandRecord | None: ...
     def start_numbered(self, number: int) -> CommandRecord | None: ...
+    def start_reserved(self, reservation: ReservationId) -> CommandRecord | None: ...
     def started(self, record: CommandRecord, session: SessionId) -> CommandRecord: ...
     def came_true(self, record: CommandRecord) -> None: ...
 
@@ -52,12 +59,16 @@ class Terms:
         catalogue: Catalogue,
         tokens: Tokens,
         starts: RemoteStarts,
+        clock: Clock,
         stale_after: timedelta,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._tokens = tokens
         self._starts = starts
+        self._reservations = starts.reservations
+        self._vouchers = starts.vouchers
+        self._clock = clock
         self._stale_after = stale_after
         self._hashes: dict[str, tuple[Tariff, TariffHash]] = {}
         self._durable: set[TariffHash] = set()
@@ -74,8 +85,15 @@ class Terms:
         """May this token charge at this station?"""
         if self.promised_elsewhere(station, id_token):
             return _PROMISED_ELSEWHERE
+        if (decision := self._given(station, id_token, self._clock())) is not None:
+            return decision
         where = None if evse is None else EvseRef(station, evse)
         return self._tokens.authorise(id_token, where)
+
+    def _given(self, station: StationId, id_token: str, now: datetime) -> Decision | None:
+        """Return what a command decided about a token at this station; None = it says nothing."""
+        reserved = self._reservations.decision(station, id_token)
+        return reserved or self._vouchers.decision(station, id_token, now)
 
     async def decide(
         self, frame: Frame, event: TransactionEvent, session: Session | None
@@ -93,12 +111,14 @@ class Terms:
             )
         if self.promised_elsewhere(station, uid):
             return _PROMISED_ELSEWHERE
+        if (given := self._given(station, uid, event.occurred_at)) is not None:
+            return given
         begins = event.kind is EventKind.STARTED
         if begins and _looks_drawn(uid) and self.remote_start(station, event) is None:
             await self._recall(station, event)
         age = frame.received_at - event.occurred_at
         if event.kind is EventKind.ENDED or event.offline or age > self._stale_after:
-            return self._tokens.without_asking(uid)
+            return self._reservations.word(station, event) or self._tokens.without_asking(uid)
         where = None if event.evse is None else EvseRef(station, event.evse)
         answer = self._tokens.authorise(uid, where, START_DEADLINE_SECONDS)
         return answer if isinstance(answer, Decision) else await answer
@@ -110,10 +130,19 @@ class Terms:
             if record.id_token == event.id_token:
                 self._starts.came_true(record)
 
-    def remote_start(self, station: StationId, event: TransactionEvent) -> CommandRecord | None:
-        """Return the remote start of ours that an event belongs to."""
-        found = None
-        if event.remote_start is not None:
+    def remote_start(
+        self,
+        station: StationId,
+        event: TransactionEvent,
+        reservation: Reservation | None = None,
+    ) -> CommandRecord | None:
+        """Return the remote start of ours that an event belongs to.
+
+        Args:
+            reservation: which the event uses: a start of it goes under the reservation's token.
+        """
+        found = None if reservation is None else self._starts.start_reserved(reservation.id)
+        if found is None and event.remote_start is not None:
             found = self._starts.start_numbered(event.remote_start)
         if found is None and event.id_token is not None and event.kind is not EventKind.ENDED:
             found = self._starts.start_of(event.id_token)
@@ -127,6 +156,25 @@ class Terms:
     def started(self, start: CommandRecord | None, session: Session) -> CommandRecord | None:
         """Return the remote start with the session that came of it, to be written with it."""
         return None if start is None else self._starts.started(start, session.id)
+
+    def reservation(
+        self, station: StationId, event: TransactionEvent, decision: Decision | None
+    ) -> Reservation | None:
+        """Return the reservation that a start uses; what was refused uses none."""
+        if event.kind is EventKind.ENDED or decision is None or not decision.accepted:
+            return None
+        return self._reservations.used_by(station, event, decision.token)
+
+    def used(self, reservation: Reservation | None, session: Session) -> Sequence[PutReservation]:
+        """Return the write by which a reservation is used."""
+        if reservation is None:
+            return ()
+        return (PutReservation(used(reservation, session.id, session.started_at)),)
+
+    def reservations_used(self, writes: Sequence[PutReservation]) -> None:
+        """A reservation's use is durable."""
+        for each in writes:
+            self._reservations.put(each.reservation)
 
     def came_true(self, command: CommandRecord | None) -> None:
         """The session of a remote start is durable."""

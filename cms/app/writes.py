@@ -17,6 +17,7 @@ from cms.domain.ids import (
     CommandId,
     LocationId,
     PartnerId,
+    ReservationId,
     SessionId,
     StationId,
     TariffHash,
@@ -24,6 +25,7 @@ from cms.domain.ids import (
     TransactionId,
 )
 from cms.domain.partner import ApiKey, Partner
+from cms.domain.reservation import Reservation
 from cms.domain.session import Session, SessionStatus
 from cms.domain.status import EvseState
 from cms.domain.tariff import Tariff
@@ -98,6 +100,17 @@ class PutSession:
     """Insert or replace the whole session row."""
 
     session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class JoinSession:
+    """A session that nobody outside has heard of turned out to be another one.
+
+    What was journalled for it belongs to *into* from now on; the row of *gone* goes.
+    """
+
+    gone: SessionId
+    into: SessionId
 
 
 @quick
@@ -207,6 +220,9 @@ class CommandRecord:
         outcome: None while it runs; then an ``Outcome`` value.
         told_at: when the one who asked heard of the outcome; None until then.
         session: the session that came of it.
+        reservation: the reservation that it asks for, takes back or starts.
+        presented: what the station is given instead of *id_token*: the token of a reservation.
+        card: *presented* is a card's number.
     """
 
     id: CommandId
@@ -231,6 +247,9 @@ class CommandRecord:
     finished_at: datetime | None = None
     told_at: datetime | None = None
     session: SessionId | None = None
+    reservation: ReservationId | None = None
+    presented: str | None = None
+    card: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +257,13 @@ class PutCommand:
     """Insert or replace the whole command row."""
 
     command: CommandRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PutReservation:
+    """Insert or replace the whole reservation."""
+
+    reservation: Reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +370,7 @@ Write = (
     JournalFrame
     | Touch
     | PutSession
+    | JoinSession
     | SessionProgress
     | PutCdr
     | KeepTariff
@@ -360,6 +387,7 @@ Write = (
     | PutPartner
     | PutApiKey
     | PutCommand
+    | PutReservation
     | Audit
     | PutWorkItem
     | AuthorisationNote

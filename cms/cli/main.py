@@ -36,6 +36,7 @@ tokens = typer.Typer(help="Own tokens, and partners' as we hold them.", no_args_
 tariffs = typer.Typer(help="Tariffs and the price book.", no_args_is_help=True)
 partners = typer.Typer(help="Roaming partners.", no_args_is_help=True)
 keys = typer.Typer(help="Keys to the HTTP API.", no_args_is_help=True)
+reservations = typer.Typer(help="EVSEs held for drivers on their way.", no_args_is_help=True)
 work = typer.Typer(help="What waits for a person.", no_args_is_help=True)
 db = typer.Typer(help="The database.", no_args_is_help=True)
 export = typer.Typer(help="Take data out.", no_args_is_help=True)
@@ -47,6 +48,7 @@ for name, group in (
     ("tariffs", tariffs),
     ("partners", partners),
     ("keys", keys),
+    ("reservations", reservations),
     ("work", work),
     ("db", db),
     ("export", export),
@@ -440,6 +442,52 @@ def add_key(
 def revoke_key(id: str, config: ConfigFile = None) -> None:
     """Revoke an API key."""
     _print_json(visit(load(config), lambda office: office.delete(f"/keys/{_in_path(id)}")))
+
+
+# -- reservations
+
+
+@reservations.command("list")
+def list_reservations(
+    site: Annotated[str | None, typer.Option(help="Only this site")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List reservations, newest first."""
+    found = visit(load(config), lambda office: office.get("/reservations", site=site))
+    _show(found, as_json, "id state site charger evse partner token expires_at session")
+
+
+@reservations.command("show")
+def show_reservation(id: int, config: ConfigFile = None) -> None:
+    """Show one reservation and how it ended."""
+    _print_json(visit(load(config), lambda office: office.get(f"/reservations/{id}")))
+
+
+@reservations.command("place")
+def place_reservation(
+    token: Annotated[str, typer.Argument(help="One of our own tokens")],
+    until: Annotated[str, typer.Argument(help="When it expires, e.g. 2026-03-01T12:00:00Z")],
+    evse: Annotated[str | None, typer.Option(help="The EVSE's uid")] = None,
+    charger: Annotated[
+        str | None, typer.Option(help="Any EVSE of this charger, if it can hold any")
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Hold an EVSE for one of our drivers."""
+    if (evse is None) == (charger is None):
+        raise typer.BadParameter("name either --evse or --charger")
+    path = (
+        f"/evses/{_in_path(evse)}" if evse is not None else f"/chargers/{_in_path(charger or '')}"
+    )
+    body = {"token": token, "expires_at": until}
+    _print_json(visit(load(config), lambda office: office.post(f"{path}/reserve", body)))
+
+
+@reservations.command("cancel")
+def cancel_reservation(id: int, config: ConfigFile = None) -> None:
+    """Cancel a reservation; a partner that asked for it is told."""
+    _print_json(visit(load(config), lambda office: office.post(f"/reservations/{id}/cancel")))
 
 
 # -- work

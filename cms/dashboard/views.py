@@ -14,6 +14,7 @@ from cms.app.sums import DaySum
 from cms.domain.audit import AuditEntry, WorkItem
 from cms.domain.money import Price
 from cms.domain.partner import ApiKey, Partner
+from cms.domain.reservation import Reservation
 from cms.domain.session import Session
 from cms.domain.status import EvseState
 from cms.domain.tariff import Tariff
@@ -93,6 +94,7 @@ def evse(state: EvseState, live: LiveState) -> Json:
         "charger": state.ref.station,
         "status": state.status,
         "presence": state.presence,
+        "reservation": state.reservation,
         "last_updated": state.last_updated,
         "error": state.error,
         "session": None if running is None else session(running),
@@ -123,7 +125,34 @@ def session(each: Session) -> Json:
         "charging": each.charging,
         "last_sample_at": each.last_at,
         "stop_reason": each.stop_reason,
+        "reservation": each.reservation,
+        "held_from": each.held_from,
         "flags": list(each.flags),
+    }
+
+
+def reservation(each: Reservation) -> Json:
+    """A reservation. Whose card it is stands there, as in sessions; where to answer does not."""
+    hold = each.hold
+    return {
+        "id": each.id,
+        "name": each.name,
+        "state": each.state,
+        "site": each.location,
+        "charger": hold.station,
+        "evse": hold.evse,
+        "partner": each.owner,
+        "token": hold.token.uid,
+        "id_token": hold.id_token,
+        "expires_at": hold.expires_at,
+        "asked_by": hold.asked_by,
+        "reference": hold.reference,
+        "created_at": each.created_at,
+        "held_at": each.held_at,
+        "ended_at": each.ended_at,
+        "why": each.why,
+        "session": each.session,
+        "charger_may_still_hold_it": each.owed,
     }
 
 

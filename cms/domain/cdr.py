@@ -21,6 +21,7 @@ class CdrPlace:
 
     Attributes:
         party: our own ``country_code*party_id`` that owns the site.
+        evse, connector: 0 where a reservation ended before anybody knew which it is.
         country: ISO 3166-1 alpha-3.
         time_zone: IANA name; the trace is written in its wall time.
         evse_id: the printed id, e.g. ``"IN*CPO*E0001"``; ``None`` if it never got one.
@@ -61,7 +62,7 @@ class Cdr:
         token: snapshot from the session's start; ``None`` if nobody knows who paid.
         started_at, ended_at: aware UTC; with parking, and with a reservation before it.
         energy_wh: stop less start register, Wh.
-        total_time: start to end, parking included.
+        total_time: of the session, parking included, what was reserved before it not.
         parking_time: plugged in without charging.
         rating: periods, cost lines, totals and trace; of a credit, those of the credited bill.
         tariffs: every tariff used, as it was when the session started.

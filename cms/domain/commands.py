@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from cms.domain.charging_profile import ActiveSchedule, ChargingProfile, RateUnit
-from cms.domain.ids import CommandId, EvseRef, StationId, TransactionId
+from cms.domain.ids import CommandId, EvseRef, ReservationId, StationId, TransactionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class RemoteStart:
     Attributes:
         id_token: the 16 characters [A-Z0-9] drawn for this one start.
         number: positive 31-bit number that newer chargers repeat in the transaction.
+        card: *id_token* is not drawn but a card's number: the EVSE is reserved for that card.
     """
 
     id: CommandId
@@ -23,6 +25,7 @@ class RemoteStart:
     id_token: str
     number: int
     connector: int | None = None
+    card: bool = False
 
     @property
     def station(self) -> StationId:
@@ -142,6 +145,36 @@ class AskSchedule:
         return self.evse.station
 
 
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Hold an EVSE for a token; the same number again replaces what is held under it.
+
+    Attributes:
+        evse: None = any one EVSE of the station.
+        id_token: who may use it, at most 20 characters.
+        card: *id_token* is a card's number, not one that we drew.
+        group: tokens of this group may use it as well.
+    """
+
+    id: CommandId
+    station: StationId
+    reservation: ReservationId
+    evse: int | None
+    id_token: str
+    card: bool
+    expires_at: datetime
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReservation:
+    """Let go what is held under a number."""
+
+    id: CommandId
+    station: StationId
+    reservation: ReservationId
+
+
 Command = (
     RemoteStart
     | RemoteStop
@@ -153,6 +186,8 @@ Command = (
     | SetProfile
     | ClearProfile
     | AskSchedule
+    | Reserve
+    | CancelReservation
 )
 
 
@@ -165,6 +200,8 @@ class Outcome(StrEnum):
     FAILED = "failed"  # the station tried and could not (a lock that jams)
     NOT_SUPPORTED = "not_supported"
     UNKNOWN = "unknown"  # there is no such thing at the station
+    OCCUPIED = "occupied"  # somebody is there, or it is held for somebody else
+    INOPERATIVE = "inoperative"  # faulted or out of service
     OFFLINE = "offline"
     TIMEOUT = "timeout"
 

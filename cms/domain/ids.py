@@ -26,6 +26,9 @@ CommandId = NewType("CommandId", str)
 TransactionId = NewType("TransactionId", str)
 """What the charger calls its transaction, as text; unique per station only."""
 
+ReservationId = NewType("ReservationId", int)
+"""The number that a charger knows a reservation by: ours, positive, 31 bits."""
+
 TariffHash = NewType("TariffHash", str)
 """Content hash of a tariff as it was when a session started."""
 

@@ -13,6 +13,7 @@ from cms.domain.ids import (
     EvseRef,
     LocationId,
     PartnerId,
+    ReservationId,
     SessionId,
     StationId,
     TariffHash,
@@ -23,6 +24,7 @@ from cms.domain.transaction import Flag
 
 
 class SessionStatus(StrEnum):
+    RESERVED = "reserved"  # an EVSE is held; no car has come yet
     PENDING = "pending"  # begun, no energy and no charging seen yet
     ACTIVE = "active"
     STOPPED = "stopped"  # the charger said so; the record may still be incomplete
@@ -31,7 +33,14 @@ class SessionStatus(StrEnum):
 
 
 RUNNING = frozenset({SessionStatus.PENDING, SessionStatus.ACTIVE})
-OPEN = frozenset({SessionStatus.PENDING, SessionStatus.ACTIVE, SessionStatus.STOPPED})
+OPEN = frozenset(
+    {
+        SessionStatus.RESERVED,
+        SessionStatus.PENDING,
+        SessionStatus.ACTIVE,
+        SessionStatus.STOPPED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class Session:
     """One session. Replaced whole, never changed in place.
 
     Attributes:
+        evse: 0 for a reservation of which the station has not said which EVSE it is.
         transaction: what the charger calls it; for chargers that are given numbers, ours as
             decimal text; None for an orphan whose number nobody knows.
         id_token: as the charger presented it (for a remote start: the 16 characters we drew).
@@ -70,6 +80,8 @@ class Session:
         settle_after: set when stopped: not to be settled before.
         touched_at: when partners were last told to look (throttles progress).
         dialect: label of the protocol version; opaque to the core.
+        reservation: the reservation that it is, or that led to it.
+        held_from: since when its EVSE was held for it, before it charged.
     """
 
     id: SessionId
@@ -104,6 +116,8 @@ class Session:
     touched_at: datetime | None = None
     dialect: str = ""
     flags: tuple[Flag, ...] = ()
+    reservation: ReservationId | None = None
+    held_from: datetime | None = None
 
     @property
     def ref(self) -> EvseRef:

@@ -7,7 +7,7 @@ reason, never mended in silence.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,9 @@ from cms.domain.errors import InvalidValue
 from cms.domain.folding import Folded
 from cms.domain.ids import CdrId, TariffId
 from cms.domain.limits import Overshoot, overshoot
+from cms.domain.rated import Reservation
 from cms.domain.rating import Rating, rate
+from cms.domain.reservation import reserved_time
 from cms.domain.session import Session, SessionStatus
 from cms.domain.tariff import Dimension, Element, PriceComponent, Tariff
 from cms.domain.transaction import Flag
@@ -61,13 +63,84 @@ def settle(
     except InvalidValue as error:
         return withhold(session, told, str(error))
     zone = ZoneInfo(place.time_zone)
-    rating = rate(tariff, () if _refused(session, told) else usages, zone)
+    rating = rate(
+        tariff,
+        () if _refused(session, told) else usages,
+        zone,
+        reservation=_held(session, told.started_at or session.started_at),
+    )
     done = replace(_as_told(session, told), status=SessionStatus.COMPLETED)
     cdr = _bill(done, told, tariff, place, rating, usages, now)
     beyond = _overshoot(done, told.energy_wh, rating)
     if beyond is not None:
         done = replace(done, flags=done.flagged(Flag.OVERSHOT))
     return Billed(done, cdr, beyond)
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A reservation that ended without its driver.
+
+    Attributes:
+        cdr: None where nothing is due for it.
+    """
+
+    session: Session
+    cdr: Cdr | None
+
+
+def settle_unused(
+    session: Session,
+    tariff: Tariff,
+    place: CdrPlace,
+    now: datetime,
+    *,
+    until: datetime,
+    expired: bool,
+) -> Unused:
+    """Close the session of a reservation that nobody used; bill it where the tariff says so.
+
+    Args:
+        until: when it was let go, or expired.
+        expired: the driver never came; False where they took it back.
+    """
+    since = session.held_from or session.started_at
+    until = max(since, until)
+    done = close_unused(session, until)
+    held = reserved_time(since, until, expired=expired)
+    rating = rate(tariff, (), ZoneInfo(place.time_zone), reservation=held)
+    if not rating.lines:
+        return Unused(done, None)
+    cdr = Cdr(
+        CdrId(session.id),
+        session.id,
+        session.owner,
+        place,
+        session.token,
+        session.method,
+        since,
+        until,
+        0,
+        timedelta(),
+        timedelta(),
+        rating,
+        (tariff,),
+        now,
+        rating.total,
+        reference=session.reference,
+        remark="the reservation expired" if expired else "the reservation was cancelled",
+    )
+    return Unused(done, cdr)
+
+
+def close_unused(session: Session, until: datetime) -> Session:
+    """Return the session of a reservation that ended without its driver, closed."""
+    return replace(session, status=SessionStatus.COMPLETED, ended_at=until, charging=False)
+
+
+def _held(session: Session, until: datetime) -> Reservation | None:
+    """Return for how long the EVSE was held before the session, if it was."""
+    return None if session.held_from is None else reserved_time(session.held_from, until)
 
 
 def withhold(session: Session, told: Folded, why: str) -> Withheld:
@@ -126,7 +199,7 @@ def _bill(
         place,
         session.token,
         session.method,
-        started_at,
+        min(started_at, session.held_from or started_at),
         ended_at,
         told.energy_wh or 0,
         ended_at - started_at,

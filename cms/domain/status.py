@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cms.domain.evolve import evolver, quick
-from cms.domain.ids import EvseRef, SessionId
+from cms.domain.ids import EvseRef, ReservationId, SessionId
 
 
 class ConnectorReport(StrEnum):
@@ -81,6 +81,7 @@ class EvseState:
     Attributes:
         connectors: the last report per connector number (1-based).
         session: the running transaction's session, if any.
+        reservation: for which the EVSE is held, whether or not the charger shows it.
         live: approved and published; False reads as PLANNED to the outside.
         removed: taken out of the network for good.
         error: the charger's last error text, for the operator.
@@ -99,6 +100,7 @@ class EvseState:
     error: str | None = None
     last_updated: datetime | None = None
     version: int = 0
+    reservation: ReservationId | None = None
 
     @property
     def online(self) -> bool:
@@ -125,7 +127,8 @@ class EvseState:
         reports = self.connectors.values()
         for report, status in _STRONGEST_FIRST:
             if report in reports:
-                return status
+                held = self.reservation is not None and report is ConnectorReport.FREE
+                return EvseStatus.RESERVED if held else status
         raise AssertionError("every report is in the table")
 
     def with_report(self, connector: int, report: ConnectorReport) -> EvseState:
@@ -146,6 +149,12 @@ class EvseState:
             return self
         meter = self.meter if session is not None else None
         return self.observed(evolve_evse(self, session=session, meter=meter))
+
+    def with_reservation(self, reservation: ReservationId | None) -> EvseState:
+        """Return the state after the EVSE was held (the number) or let go (None)."""
+        if reservation == self.reservation:
+            return self
+        return self.observed(evolve_evse(self, reservation=reservation))
 
     def observed(self, new: EvseState) -> EvseState:
         """Return *new* with its version risen if the outside world sees a difference."""

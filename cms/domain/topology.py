@@ -226,6 +226,8 @@ class ChargingStation:
         from_file: defined by the config file and read-only elsewhere.
         published: it was in service once, so partners know its EVSEs. What they know never
             vanishes; it is told as PLANNED or REMOVED from then on.
+        reserves_any: it can hold any one of its EVSEs, without saying which, until the driver is
+            there.
     """
 
     id: StationId
@@ -236,6 +238,7 @@ class ChargingStation:
     from_file: bool = False
     created_at: datetime | None = None
     published: bool = False
+    reserves_any: bool = False
 
     def evse(self, number: int) -> Evse | None:
         if 0 < number <= len(self.evses):  # as a rule they are numbered from 1, in order

@@ -209,6 +209,7 @@ class ChargerIn(Intake):
     evses: Annotated[list[EvseIn], Field(min_length=1)]
     profile: str | None = None
     approval: Approval = Approval.APPROVED
+    reserves_any: bool = False
     auth: Literal["basic", "none"] = "basic"
     password: Annotated[str, Field(min_length=16, max_length=128)] | None = None
 
@@ -220,6 +221,7 @@ class ChargerIn(Intake):
             values_of("evses", self.evses, lambda each: each.value(station)),
             self.approval,
             self.profile,
+            reserves_any=self.reserves_any,
         )
 
 

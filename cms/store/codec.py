@@ -31,6 +31,7 @@ from cms.domain.ids import (
     CommandId,
     LocationId,
     PartnerId,
+    ReservationId,
     SessionId,
     StationId,
     TariffHash,
@@ -38,6 +39,7 @@ from cms.domain.ids import (
 )
 from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.partner import ApiKey, Partner
+from cms.domain.reservation import Reservation
 from cms.domain.session import NO_LIMIT, Limit, Session, SessionStatus
 from cms.domain.status import EvseState
 from cms.domain.tariff import Tariff, tariff_from_text, tariff_text
@@ -63,6 +65,7 @@ partner_from = msgspec.json.Decoder(Partner).decode
 api_key_from = msgspec.json.Decoder(ApiKey).decode
 token_from = msgspec.json.Decoder(Token).decode
 command_from = msgspec.json.Decoder(CommandRecord).decode
+reservation_from = msgspec.json.Decoder(Reservation).decode
 
 
 def tariff_body(tariff: Tariff) -> bytes:
@@ -246,6 +249,8 @@ def session_values(session: Session) -> Values:
         _micros(session.touched_at),
         session.dialect,
         " ".join(session.flags),
+        session.reservation,
+        _micros(session.held_from),
     )
 
 
@@ -298,6 +303,8 @@ def session_from(row: Row[Any]) -> Session:
         touched_at=row.touched_at,
         dialect=row.dialect,
         flags=tuple(Flag(each) for each in row.flags.split()),
+        reservation=_id(ReservationId, row.reservation),
+        held_from=row.held_from,
     )
 
 
@@ -348,6 +355,20 @@ def command_values(command: CommandRecord) -> Values:
         command.outcome,
         _micros(command.told_at),
         encode(command),
+    )
+
+
+def reservation_values(own: Reservation) -> Values:
+    open_ = own.live or own.owed or own.unheard
+    return (
+        own.id,
+        micros(own.created_at),
+        encode(own),
+        own.owner,
+        own.location,
+        own.station,
+        own.state.value,
+        open_,
     )
 
 
@@ -519,5 +540,5 @@ def _micros(at: datetime | None) -> int | None:
     return None if at is None else micros(at)
 
 
-def _id(kind: Any, value: str | None) -> Any:
+def _id(kind: Any, value: str | int | None) -> Any:
     return None if value is None else kind(value)

@@ -179,6 +179,13 @@ def _session(batch: Batch, write: w.PutSession) -> None:
     batch.forget("progress", session.id)
 
 
+def _join(batch: Batch, write: w.JoinSession) -> None:
+    batch.append("join_journal", (write.into, write.gone))
+    batch.append("drop_session", (write.gone,))
+    batch.forget("put_session", write.gone)
+    batch.forget("progress", write.gone)
+
+
 def _evse(batch: Batch, write: w.PutEvse) -> None:
     ref = str(write.state.ref)
     batch.put("put_evse", ref, (ref, codec.encode(write.state)))
@@ -252,6 +259,7 @@ def _delivery(batch: Batch, write: w.PutDelivery) -> None:
 _PUT: dict[type, Callable[[Batch, Any], None]] = {
     JournalFrame: lambda b, x: b.append("journal", codec.journal_values(x)),
     w.PutSession: _session,
+    w.JoinSession: _join,
     w.SessionProgress: lambda b, x: b.put("progress", x.id, codec.progress_values(x)),
     w.PutCdr: lambda b, x: b.append("put_cdr", codec.cdr_values(x.cdr)),
     w.KeepTariff: lambda b, x: b.put("keep_tariff", x.hash, (x.hash, codec.tariff_body(x.tariff))),
@@ -268,6 +276,9 @@ _PUT: dict[type, Callable[[Batch, Any], None]] = {
     w.PutPartner: _whole("put_partner", "partner"),
     w.PutApiKey: _whole("put_api_key", "key"),
     w.PutCommand: lambda b, x: b.put("put_command", x.command.id, codec.command_values(x.command)),
+    w.PutReservation: lambda b, x: b.put(
+        "put_reservation", x.reservation.id, codec.reservation_values(x.reservation)
+    ),
     w.Audit: lambda b, x: b.append("audit", codec.audit_values(x.entry)),
     w.PutWorkItem: lambda b, x: b.append("put_work_item", codec.work_values(x.item)),
     w.AuthorisationNote: lambda b, x: b.append("authorisation", codec.authorisation_values(x)),

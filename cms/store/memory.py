@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from cms.app.ports import (
     Restored,
     SessionQuery,
 )
+from cms.app.vouching import VOUCHED
 from cms.app.writes import (
     AuthorisationNote,
     CommandRecord,
@@ -31,8 +33,18 @@ from cms.app.writes import (
 from cms.domain.audit import AuditEntry, WorkItem
 from cms.domain.cdr import Cdr
 from cms.domain.errors import StoreDown, UnitRefused
-from cms.domain.ids import CdrId, PartnerId, SessionId, StationId, TariffHash, TransactionId
+from cms.domain.ids import (
+    CdrId,
+    LocationId,
+    PartnerId,
+    ReservationId,
+    SessionId,
+    StationId,
+    TariffHash,
+    TransactionId,
+)
 from cms.domain.partner import ApiKey, Partner
+from cms.domain.reservation import Reservation
 from cms.domain.session import OPEN, Session, SessionStatus
 from cms.domain.status import EvseState
 from cms.domain.tariff import Tariff
@@ -74,6 +86,7 @@ class MemoryStore:
         self._partners: dict[PartnerId, Partner] = {}
         self._api_keys: dict[str, ApiKey] = {}
         self._commands: dict[str, CommandRecord] = {}
+        self._reservations: dict[ReservationId, Reservation] = {}
         self._audit: list[AuditEntry] = []
         self._work: dict[str, WorkItem] = {}
         self._notes: list[AuthorisationNote] = []
@@ -103,20 +116,22 @@ class MemoryStore:
     def _check(self, unit: Unit) -> None:
         """Refuse a unit that breaks a constraint, before anything of it is written."""
         bills: set[CdrId] = set(self._cdrs)
+        gone = {write.gone for write in unit if isinstance(write, w.JoinSession)}
         for write in unit:
             if isinstance(write, w.PutCdr):
                 if write.cdr.id in bills:
                     raise UnitRefused(f"cdr {write.cdr.id} exists")
                 bills.add(write.cdr.id)
             elif isinstance(write, w.PutSession):
-                self._check_transaction(write.session)
+                self._check_transaction(write.session, gone)
             elif isinstance(write, w.PutCommand) and write.command.id_token is not None:
                 self._check_id_token(write.command)
 
-    def _check_transaction(self, new: Session) -> None:
+    def _check_transaction(self, new: Session, gone: AbstractSet[SessionId]) -> None:
         for old in self._sessions.values():
             same = (old.station, old.transaction) == (new.station, new.transaction)
-            if new.transaction is not None and same and old.id != new.id:
+            other = old.id != new.id and old.id not in gone
+            if new.transaction is not None and same and other:
                 raise UnitRefused(f"transaction {new.transaction} of {new.station} exists")
 
     def _check_id_token(self, new: CommandRecord) -> None:
@@ -132,6 +147,9 @@ class MemoryStore:
                 pass  # last, all together
             case w.PutSession(session):
                 self._sessions[session.id] = session
+            case w.JoinSession(gone, into):
+                self.frames = [_joined(each, gone, into) for each in self.frames]
+                self._sessions.pop(gone, None)
             case w.SessionProgress():
                 self._progress(write)
             case w.PutCdr(cdr):
@@ -146,6 +164,8 @@ class MemoryStore:
                     self._records[record.id] = record
             case w.PutCommand(command):
                 self._commands[command.id] = command
+            case w.PutReservation(reservation):
+                self._reservations[reservation.id] = reservation
             case w.Audit(entry):
                 self._audit.append(entry)
             case w.PutWorkItem(item):
@@ -241,6 +261,7 @@ class MemoryStore:
             api_keys=_created(self._api_keys),
             open_sessions=open_,
             unfinished_commands=[x for x in self._commands_in_order() if self._unfinished(x)],
+            reservations=[x for x in _created(self._reservations) if _waits(x)],
             open_work=[item for item in self._work_in_order() if item.closed_at is None],
             last_updated={
                 thing: change.last_updated
@@ -258,6 +279,8 @@ class MemoryStore:
         waits = command.id_token is not None or (
             command.reply_to is not None and command.told_at is None
         )
+        if command.id_token is not None and command.created_at > self._clock() - VOUCHED:
+            return True
         return command.outcome is None or (command.expires_at > self._clock() and waits)
 
     async def changes(
@@ -399,6 +422,21 @@ class MemoryStore:
         ]
         return asked[-1] if asked else None
 
+    async def reservation(self, id: ReservationId) -> Reservation | None:
+        self._check_up()
+        return self._reservations.get(id)
+
+    async def reservations(
+        self, page: Page, sites: frozenset[LocationId] | None = None
+    ) -> Sequence[Reservation]:
+        self._check_up()
+        newest = [
+            each
+            for each in sorted(self._reservations.values(), key=lambda x: (x.created_at, x.id))
+            if sites is None or each.location in sites
+        ][::-1]
+        return newest[page.offset : page.offset + page.limit]
+
     async def commands_of_session(self, session: SessionId) -> Sequence[CommandRecord]:
         self._check_up()
         return [each for each in self._commands_in_order() if each.session == session]
@@ -460,6 +498,17 @@ class MemoryStore:
     async def exchanges_about(self, kind: str, key: str) -> Sequence[Exchange]:
         self._check_up()
         return [each for each in self._exchanges if (each.kind, each.key) == (kind, key)]
+
+
+def _joined(entry: JournalEntry, gone: SessionId, into: SessionId) -> JournalEntry:
+    if entry.frame.session != gone:
+        return entry
+    return replace(entry, frame=replace(entry.frame, session=into))
+
+
+def _waits(own: Reservation) -> bool:
+    """Whether a reservation lives, or something is owed to a station or a partner."""
+    return own.live or own.owed or own.unheard
 
 
 def _created(values: Mapping[Any, T]) -> list[T]:

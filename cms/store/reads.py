@@ -35,10 +35,21 @@ from cms.app.ports import (
     Restored,
     SessionQuery,
 )
+from cms.app.vouching import VOUCHED
 from cms.app.writes import AuthorisationNote, CommandRecord, Delivery, Exchange
 from cms.domain.audit import AuditEntry, WorkItem
 from cms.domain.errors import StoreDown
-from cms.domain.ids import CdrId, PartnerId, SessionId, StationId, TariffHash, TransactionId
+from cms.domain.ids import (
+    CdrId,
+    LocationId,
+    PartnerId,
+    ReservationId,
+    SessionId,
+    StationId,
+    TariffHash,
+    TransactionId,
+)
+from cms.domain.reservation import Reservation
 from cms.domain.session import Session
 from cms.domain.status import EvseState
 from cms.domain.tariff import Tariff
@@ -253,6 +264,21 @@ class Reads:
         row = await self._first(asked.order_by(c.created_at.desc(), c.id.desc()))
         return None if row is None else codec.command_from(row.body)
 
+    async def reservation(self, id: ReservationId) -> Reservation | None:
+        kept = t.reservations.c
+        row = await self._first(select(kept.body).where(kept.id == id))
+        return None if row is None else codec.reservation_from(row.body)
+
+    async def reservations(
+        self, page: Page, sites: frozenset[LocationId] | None = None
+    ) -> Sequence[Reservation]:
+        kept = t.reservations.c
+        newest = select(kept.body).order_by(kept.created_at.desc(), kept.id.desc())
+        if sites is not None:
+            newest = newest.where(kept.location.in_(sorted(sites)))
+        rows = await self._all(newest.offset(page.offset).limit(page.limit))
+        return [codec.reservation_from(row.body) for row in rows]
+
     async def commands_of_session(self, session: SessionId) -> Sequence[CommandRecord]:
         return await self._commands(t.commands.c.session == session)
 
@@ -413,6 +439,7 @@ class _Restoring:
             api_keys=await self._bodies(t.api_keys, codec.api_key_from),
             open_sessions=await self._open_sessions(),
             unfinished_commands=await self._unfinished(),
+            reservations=await self._reservations(),
             open_work=await self._open_work(),
             last_updated=seen,
         )
@@ -459,13 +486,21 @@ class _Restoring:
         return [codec.session_from(row) for row in rows]
 
     async def _unfinished(self) -> list[CommandRecord]:
-        """Commands that run, remote starts whose idTag still means something, and outcomes that
-        nobody has heard of yet and somebody may still wait for."""
+        """Commands that run, remote starts whose idTag or token still means something, and
+        outcomes that nobody has heard of yet and somebody may still wait for."""
         c = t.commands.c
+        vouched = and_(c.id_token.is_not(None), c.created_at > self._now - VOUCHED)
         waits = or_(c.id_token.is_not(None), and_(c.reply_to.is_not(None), c.told_at.is_(None)))
-        wanted = or_(c.outcome.is_(None), and_(c.expires_at > self._now, waits))
+        wanted = or_(c.outcome.is_(None), and_(c.expires_at > self._now, waits), vouched)
         rows = await self._rows(select(c.body).where(wanted).order_by(c.created_at, c.id))
         return [codec.command_from(row.body) for row in rows]
+
+    async def _reservations(self) -> list[Reservation]:
+        kept = t.reservations.c
+        rows = await self._rows(
+            select(kept.body).where(t.OPEN_RESERVATIONS).order_by(kept.created_at, kept.id)
+        )
+        return [codec.reservation_from(row.body) for row in rows]
 
     async def _open_work(self) -> list[WorkItem]:
         i = t.work_items.c

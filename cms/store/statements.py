@@ -134,6 +134,8 @@ def _some(table: str, which: str) -> str:
 # several writers, so that two processes never wait for each other in a circle.
 _WRITES: dict[str, Build] = {
     "journal": _append(t.journal),
+    "join_journal": _text("UPDATE journal SET session = :into WHERE session = :gone"),
+    "drop_session": _drop(t.sessions),
     "put_location": _replace(t.locations, keep=["created_at"]),
     "put_station": _replace(t.stations, keep=["created_at"]),
     "put_station_key": _replace(t.station_keys, keep=["created_at"]),
@@ -147,6 +149,7 @@ _WRITES: dict[str, Build] = {
     "put_partner": _replace(t.partners, keep=["created_at"]),
     "put_api_key": _replace(t.api_keys, keep=["created_at"]),
     "put_command": _replace(t.commands, keep=["created_at"]),
+    "put_reservation": _replace(t.reservations, keep=["created_at"]),
     "put_session": _replace(t.sessions),
     "progress": _progress,
     "put_cdr": _append(t.cdrs),

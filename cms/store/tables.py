@@ -91,7 +91,7 @@ journal = Table(
     ),
 )
 
-OPEN_SESSIONS = text("status IN ('pending', 'active', 'stopped')")
+OPEN_SESSIONS = text("status IN ('reserved', 'pending', 'active', 'stopped')")
 """Open sessions. SQLite uses the index of them only for a condition in these very words."""
 
 sessions = Table(
@@ -132,6 +132,8 @@ sessions = Table(
     Column("touched_at", UtcDateTime),
     Column("dialect", Text, nullable=False),
     Column("flags", Text, nullable=False),  # separated by spaces
+    Column("reservation", BigInteger),
+    Column("held_from", UtcDateTime),
     UniqueConstraint("station", "transaction", name="sessions_transaction"),
     Index("sessions_created", "received_at", "id"),
     Index("sessions_owner", "owner", "received_at", "id"),
@@ -265,6 +267,28 @@ commands = Table(
         "created_at",
         sqlite_where=text("outcome IS NULL"),
         postgresql_where=text("outcome IS NULL"),
+    ),
+)
+
+OPEN_RESERVATIONS = text("open")
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("owner", Text),
+    Column("location", Text, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("open", Boolean, nullable=False),  # lives, or something is owed
+    Index("reservations_created", "created_at", "id"),
+    Index(
+        "reservations_open",
+        "created_at",
+        sqlite_where=OPEN_RESERVATIONS,
+        postgresql_where=OPEN_RESERVATIONS,
     ),
 )
 

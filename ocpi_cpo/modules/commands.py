@@ -1,4 +1,4 @@
-"""Commands, receiver: a partner asks for a start, a stop, an unlock.
+"""Commands, receiver: a partner asks for a start, a stop, an unlock, a reservation.
 
 The answer at once is a promise; what the station said follows in exactly one CommandResult
 (``ocpi_cpo.promises``).
@@ -7,30 +7,40 @@ The answer at once is a promise; what the station said follows in exactly one Co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import assert_never
 
 from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
 from cms.app.ports import Clock, Store
 from cms.app.remote import STARTABLE, Asker, Refusal, Remote, StartWish, explain
+from cms.app.reserving import Reserving
 from cms.app.writes import CommandRecord
 from cms.domain.ids import EvseRef, PartnerId, SessionId
+from cms.domain.reservation import Reservation
 from cms.domain.topology import Location
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import BadParameter, NotThere, UnknownPlace
 from ocpi_cpo.modules.profiles import is_of_profiles
+from ocpi_cpo.modules.reservations import Reservations
 from ocpi_cpo.pages import Network
 from ocpi_cpo.promises import Promises, Wish
 from ocpi_cpo.server import Call, Route
 from ocpi_cpo.versions.dialect import (
+    CancelOrder,
     Dialect,
+    Order,
+    ReserveOrder,
     StartOrder,
     StopOrder,
     UnlockOrder,
     UnsupportedOrder,
 )
 
-_STRAIGHT: dict[Refusal, str] = {Refusal.UNKNOWN_SESSION: "UNKNOWN_SESSION"}
+_STRAIGHT: dict[Refusal, str] = {
+    Refusal.UNKNOWN_SESSION: "UNKNOWN_SESSION",
+    Refusal.NOT_RESERVABLE: "NOT_SUPPORTED",
+}
 
 
 class Commands:
@@ -42,6 +52,7 @@ class Commands:
         remote: Remote,
         promises: Promises,
         clock: Clock,
+        reserving: Reserving,
     ) -> None:
         self._store = store
         self._live = live
@@ -51,6 +62,8 @@ class Commands:
         self._remote = remote
         self._promises = promises
         self._clock = clock
+        self._reserving = reserving
+        self._reservations = Reservations(network, reserving, timedelta(seconds=promises.seconds))
 
     def routes(self) -> list[Route]:
         return [Route("POST", (self._dialect.version, "commands", "*"), self._serve)]
@@ -65,9 +78,7 @@ class Commands:
         self._promises.check_reply_to(call.connection, order.reply_to)
         return await self._promises.once(call, lambda: self._first(call, order))
 
-    async def _first(
-        self, call: Call, order: StartOrder | StopOrder | UnlockOrder | UnsupportedOrder
-    ) -> Reply:
+    async def _first(self, call: Call, order: Order | UnsupportedOrder) -> Reply:
         asker = Asker(f"partner:{call.caller.partner}", order.reply_to)
         known = await self._store.command_of_reply(asker.who, order.reply_to)
         if await self._promises.repeats(call, known):
@@ -79,17 +90,23 @@ class Commands:
                 return await self._stop(call, order, asker)
             case UnlockOrder():
                 return await self._unlock(call, order, asker)
+            case ReserveOrder():
+                return await self._reserve(call, order, asker)
+            case CancelOrder():
+                return await self._cancel(call, order, asker)
             case UnsupportedOrder():
                 return self._answer("NOT_SUPPORTED", order.why)
         assert_never(order)
 
-    # -- the three commands
+    # -- the commands
 
     async def _start(self, call: Call, order: StartOrder, asker: Asker) -> Reply:
         if order.token.partner != call.caller.partner:
             return self._answer("REJECTED", "the token is of another party")
         site = self._site(order.location)
-        place = self._evse(site, order.evse_uid)
+        place = self._reservations.reserved(call.caller.partner, order.token, site)
+        if place is None or order.evse_uid is not None:
+            place = self._evse(site, order.evse_uid)
         if place is None:
             return self._answer("REJECTED", "evse_uid is needed to choose an EVSE here")
         wish = StartWish(
@@ -125,6 +142,20 @@ class Commands:
         accepted = await self._remote.accept_unlock(place.evse.ref, number or 1, asker)
         return self._promised(call, accepted, site)
 
+    async def _reserve(self, call: Call, order: ReserveOrder, asker: Asker) -> Reply:
+        if order.token.partner != call.caller.partner:
+            return self._answer("REJECTED", "the token is of another party")
+        site = self._site(order.location)
+        named = None if order.evse_uid is None else self._evse(site, order.evse_uid)
+        accepted = await self._reservations.reserve(order, site, named, asker)
+        return self._promised(call, accepted, site)
+
+    async def _cancel(self, call: Call, order: CancelOrder, asker: Asker) -> Reply:
+        found = await self._reservations.cancel(order, call.caller.partner, asker)
+        if found is None:
+            return self._answer("REJECTED", "you have no such reservation")
+        return self._promised(call, *found)
+
     def _site(self, id: str) -> Location:
         site = self._network.site(id)
         if site is None or site.removed:
@@ -148,7 +179,7 @@ class Commands:
 
     def _startable(self, ref: EvseRef) -> bool:
         state = self._live.evse(ref)
-        return state.online and state.status in STARTABLE
+        return state.online and state.reservation is None and state.status in STARTABLE
 
     def _connector(self, place: EvsePlace, id: str | None) -> int | None:
         if id is None:
@@ -182,13 +213,33 @@ class Commands:
         return self._promises.accepted(call, wish, self._answer("ACCEPTED").data)
 
     def _wish(self, record: CommandRecord, partner: PartnerId, sender: PartnerId | None) -> Wish:
-        return Wish(
+        wish = Wish(
             record,
             partner,
             sender,
             work=lambda: self._remote.carry_out(record),
             told=lambda: self._remote.told(record),
             result=lambda answer: self._dialect.result(answer.outcome, None),
+        )
+        return wish if record.reservation is None else self._reservations.through(wish)
+
+    async def let_go(self, own: Reservation) -> None:
+        """Tell a partner that we cancelled its reservation, at the address of its RESERVE_NOW."""
+        body, command = self._dialect.let_go(own.why), own.hold.command
+        record = None if command is None else await self._store.command(command)
+        if body is None or record is None or own.owner is None:
+            await self._reserving.told(own.id)
+            return
+        site = self._catalogue.locations.get(own.location)
+        self._promises.tell_later(
+            Wish(
+                record,
+                own.owner,
+                site.party if site is not None else None,
+                work=lambda: self._reserving.carry_out(record),
+                told=lambda: self._reserving.told(own.id),
+                result=lambda answer: body,
+            )
         )
 
     async def tell_leftovers(self, ended: Sequence[CommandRecord]) -> None:

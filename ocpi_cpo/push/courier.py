@@ -251,6 +251,8 @@ class Courier:
             return NOTHING
         if self._memory.told.get(("session", id)) == dated.last_updated:
             return NOTHING
+        if not self._render.shows(dated.session):
+            return NOTHING
         body = await self._render.session(dated)
         if body is None:
             return Told(Result.PARK, "it cannot be shown: its token or its EVSE is not known")

@@ -58,7 +58,32 @@ class UnlockOrder:
     connector: str
 
 
-Order = StartOrder | StopOrder | UnlockOrder
+@dataclass(frozen=True, slots=True)
+class ReserveOrder:
+    """RESERVE_NOW as a partner sent it.
+
+    Attributes:
+        name: the partner's own id of the reservation.
+    """
+
+    reply_to: str
+    token: Token
+    expires_at: datetime
+    name: str
+    location: str
+    evse_uid: str | None
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """CANCEL_RESERVATION as a partner sent it."""
+
+    reply_to: str
+    name: str
+
+
+Order = StartOrder | StopOrder | UnlockOrder | ReserveOrder | CancelOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +154,9 @@ class Dialect(Protocol):
         rating: Rating | None,
         updated: datetime,
     ) -> Json: ...
+    def shows_session(self, own: Session) -> bool:
+        """Whether *own* has a form in this version."""
+
     def cdr(self, own: Cdr, updated: datetime) -> Json:
         """Return a bill.
 
@@ -173,3 +201,5 @@ class Dialect(Protocol):
 
     def answer(self, result: str, timeout: int, why: str | None) -> Json: ...
     def result(self, outcome: Outcome, why: str | None) -> Json: ...
+    def let_go(self, why: str | None) -> Json | None:
+        """Return how a partner hears that we cancelled its reservation; None = it cannot."""

@@ -13,12 +13,14 @@ from cms.domain.commands import (
     Answer,
     AskSchedule,
     AskTransaction,
+    CancelReservation,
     ChangeAvailability,
     ClearProfile,
     Command,
     Outcome,
     RemoteStart,
     RemoteStop,
+    Reserve,
     Reset,
     ResetKind,
     SetProfile,
@@ -29,6 +31,7 @@ from cms.domain.commands import (
 from ocpp_gateway import schedules
 from ocpp_gateway.dialogue import Request
 from ocpp_gateway.v16 import messages as wire
+from ocpp_gateway.v16.inbound import parent
 from ocpp_gateway.wording import wire_time
 
 OUTCOMES: Final = {
@@ -40,6 +43,9 @@ OUTCOMES: Final = {
     "NotSupported": Outcome.NOT_SUPPORTED,
     "NotImplemented": Outcome.NOT_SUPPORTED,
     "Unknown": Outcome.UNKNOWN,
+    "Occupied": Outcome.OCCUPIED,
+    "Faulted": Outcome.INOPERATIVE,
+    "Unavailable": Outcome.INOPERATIVE,
 }
 
 TRIGGERS: Final[dict[Wanted, wire.RequestedMessage]] = {
@@ -71,6 +77,8 @@ READERS: Final[dict[str, Callable[[bytes | Raw], Answer]]] = {
         "ChangeAvailability",
         "SetChargingProfile",
         "ClearChargingProfile",
+        "ReserveNow",
+        "CancelReservation",
     )
 }
 _composite = msgspec.json.Decoder(wire.GetCompositeScheduleResponse).decode
@@ -135,6 +143,18 @@ def payload_of(command: Command) -> tuple[str, Struct] | None:
             return "ChangeAvailability", wire.ChangeAvailabilityRequest(
                 connectorId=command.evse or 0,  # 0 = the charge point as a whole
                 type="Operative" if command.operative else "Inoperative",
+            )
+        case Reserve():
+            return "ReserveNow", wire.ReserveNowRequest(
+                connectorId=command.evse or 0,  # 0 = any one of its connectors
+                expiryDate=wire_time(command.expires_at),
+                idTag=command.id_token,
+                parentIdTag=parent(command.group),
+                reservationId=command.reservation,
+            )
+        case CancelReservation():
+            return "CancelReservation", wire.CancelReservationRequest(
+                reservationId=command.reservation
             )
         case AskTransaction():
             return None

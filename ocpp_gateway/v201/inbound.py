@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from cms.app.ports import Boot, Registration, Soon, StationEvents, StatusReport
 from cms.app.writes import Ack
-from cms.domain.ids import TransactionId
+from cms.domain.ids import ReservationId, TransactionId
 from cms.domain.meter import Quantity, Sample, sample_of
 from cms.domain.status import ConnectorReport
 from cms.domain.token import Decision, Verdict
@@ -139,6 +139,11 @@ class Inbound:
                 salvage=Salvage((), {"type": "Unreadable", "timestamp": ""}),
                 kept=lambda ack: NOTHING,
             ),
+            "ReservationStatusUpdate": Route(
+                wire.ReservationStatusUpdateRequest,
+                self._reservation_ended,
+                ids=(b"reservationId",),
+            ),
             "NotifyChargingLimit": Route(wire.NotifyChargingLimitRequest, self._limited),
             "ClearedChargingLimit": Route(wire.ClearedChargingLimitRequest, self._limited),
             "ReportChargingProfiles": Route(wire.ReportChargingProfilesRequest, self._limited),
@@ -226,6 +231,17 @@ class Inbound:
                 at or call.received_at,
                 readings.text(request.techInfo or "")[0],
             )
+        )
+
+    def _reservation_ended(
+        self, call: Received, request: wire.ReservationStatusUpdateRequest
+    ) -> Soon[Struct]:
+        number = within(request.reservationId, MAX_NUMBER)
+        if number is None:
+            return NOTHING
+        expired = request.reservationUpdateStatus == "Expired"
+        return nothing_after(
+            self._events.reservation_ended(call.frame(), ReservationId(number), expired)
         )
 
     # ------------------------------------------------------------ status, tokens
@@ -373,7 +389,6 @@ NOTED: Final = (
     "NotifyMonitoringReport",
     "NotifyReport",
     "PublishFirmwareStatusNotification",
-    "ReservationStatusUpdate",
 )
 """Reports whose answer is empty: receiving them is all that they ask for."""
 

@@ -13,12 +13,14 @@ from cms.domain.commands import (
     Answer,
     AskSchedule,
     AskTransaction,
+    CancelReservation,
     ChangeAvailability,
     ClearProfile,
     Command,
     Outcome,
     RemoteStart,
     RemoteStop,
+    Reserve,
     Reset,
     ResetKind,
     SetProfile,
@@ -29,6 +31,7 @@ from cms.domain.commands import (
 from ocpp_gateway import schedules
 from ocpp_gateway.dialogue import Request
 from ocpp_gateway.v201 import messages as wire
+from ocpp_gateway.v201.inbound import group_of
 from ocpp_gateway.wording import wire_time
 
 Read = Callable[[bytes | Raw], Answer]
@@ -43,6 +46,9 @@ OUTCOMES: Final = {
     "UnknownConnector": Outcome.FAILED,
     "NotImplemented": Outcome.NOT_SUPPORTED,
     "Unknown": Outcome.UNKNOWN,
+    "Occupied": Outcome.OCCUPIED,
+    "Faulted": Outcome.INOPERATIVE,
+    "Unavailable": Outcome.INOPERATIVE,
 }
 
 TRIGGERS: Final[dict[Wanted, wire.MessageTriggerEnum]] = {
@@ -72,8 +78,7 @@ def payload_of(command: Command) -> tuple[str, Struct] | None:
         case RemoteStart():
             return "RequestStartTransaction", wire.RequestStartTransactionRequest(
                 evseId=command.evse.evse,
-                # Central: a token that we drew, not one that a reader could have seen.
-                idToken=wire.IdToken(idToken=command.id_token, type="Central"),
+                idToken=token(command.id_token, command.card),
                 remoteStartId=command.number,
             )
         case RemoteStop():
@@ -98,6 +103,18 @@ def payload_of(command: Command) -> tuple[str, Struct] | None:
             return "ChangeAvailability", wire.ChangeAvailabilityRequest(
                 evse=UNSET if command.evse is None else wire.EVSE(id=command.evse),
                 operationalStatus="Operative" if command.operative else "Inoperative",
+            )
+        case Reserve():
+            return "ReserveNow", wire.ReserveNowRequest(
+                id=command.reservation,
+                expiryDateTime=wire_time(command.expires_at),
+                idToken=token(command.id_token, command.card),
+                evseId=UNSET if command.evse is None else command.evse,
+                groupIdToken=group_of(command.group),
+            )
+        case CancelReservation():
+            return "CancelReservation", wire.CancelReservationRequest(
+                reservationId=command.reservation
             )
         case AskTransaction():
             if not 0 < len(command.transaction) <= MAX_TRANSACTION:
@@ -148,6 +165,11 @@ def _schedule(number: int, profile: ChargingProfile) -> wire.ChargingSchedule:
         ],
         minChargingRate=UNSET if profile.min_rate is None else float(profile.min_rate),
     )
+
+
+def token(text: str, card: bool) -> wire.IdToken:
+    """Return a token: a card's number as readers know it, or one that no reader could have seen."""
+    return wire.IdToken(idToken=text, type="ISO14443" if card else "Central")
 
 
 def trigger_place(command: Trigger) -> wire.EVSE | msgspec.UnsetType:
@@ -236,5 +258,7 @@ READERS: Final[dict[str, Read]] = {
         "ChangeAvailability",
         "SetChargingProfile",
         "ClearChargingProfile",
+        "ReserveNow",
+        "CancelReservation",
     )
 }

@@ -308,9 +308,26 @@ class Emsp:
         if stored:
             self._recompute(cdr)
 
+    def _took_back(self, cdr: Json) -> bool:
+        """Whether a bill is for a reservation that we cancelled ourselves, so that it did not
+        expire: a bill does not say."""
+        cancelled = {
+            each.body["reservation_id"].casefold()
+            for each in self.commands.values()
+            if each.name == "CANCEL_RESERVATION" and each.answer == "ACCEPTED"
+        }
+        return any(
+            each.name == "RESERVE_NOW"
+            and str(each.body["reservation_id"]).casefold() in cancelled
+            and each.reference is not None
+            and each.reference == cdr.get("authorization_reference")
+            for each in self.commands.values()
+        )
+
     def _recompute(self, cdr: Json) -> None:
         try:
-            cost = rate(cdr, self._tariffs_for(cdr), self._time_zone(cdr))
+            came = self._took_back(cdr)
+            cost = rate(cdr, self._tariffs_for(cdr), self._time_zone(cdr), taken_back=came)
         except CannotRate as error:
             self.complain(f"CDR {cdr['id']}", "tariffs", str(error))
             return
@@ -376,8 +393,12 @@ class Emsp:
             self._write(command)
 
     def take_result(self, command: Command, result: str, where: str) -> None:
-        """A CommandResult came; exactly one is right, and only after ACCEPTED."""
-        if command.results:
+        """A CommandResult came; exactly one is right, and only after ACCEPTED.
+
+        What was reserved may be let go by the CPO: that is told in a second one.
+        """
+        let_go = command.name == "RESERVE_NOW" and command.results == ["ACCEPTED"]
+        if command.results and not (let_go and result == "CANCELED_RESERVATION"):
             self.complain(where, "result", f"a second CommandResult: {result}")
         if command.answered is not None and command.answer != "ACCEPTED":
             self.complain(where, "result", f"a CommandResult after {command.answer}")

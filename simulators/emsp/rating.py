@@ -112,12 +112,13 @@ class Charge:
         return (cost / factor, cost) if self.component[TAXED] else (cost, cost * factor)
 
 
-def rate(cdr: Json, tariffs: Sequence[Json], time_zone: str) -> Cost:
+def rate(cdr: Json, tariffs: Sequence[Json], time_zone: str, *, taken_back: bool = False) -> Cost:
     """Work out the total cost of *cdr*.
 
     Args:
         tariffs: Tariff objects; of several with one id, the first counts.
         time_zone: IANA name; clock restrictions are local to the location.
+        taken_back: the driver cancelled what was reserved; it did not expire.
 
     Raises:
         CannotRate: a period names a tariff that is not among *tariffs*.
@@ -125,7 +126,7 @@ def rate(cdr: Json, tariffs: Sequence[Json], time_zone: str) -> Cost:
     whole = _slices(cdr, tariffs)
     zone = ZoneInfo(time_zone)
     slices = [part for piece in whole for part in _cut(piece, zone)]
-    expired = all(piece.kind == "RESERVE" for piece in whole)
+    expired = not taken_back and all(piece.kind == "RESERVE" for piece in whole)
     charges = [*_volumes(slices, zone, expired), *_flats(slices, zone, expired)]
     last = next((piece.tariff for piece in reversed(whole) if piece.tariff), None)
     return _total(charges, last, cdr)

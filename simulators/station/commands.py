@@ -15,6 +15,7 @@ from ocpp.v201 import call_result as result201
 
 from simulators.ledger import now
 from simulators.station.model import Outlet, Transaction
+from simulators.station.reservations import Reserved, answer, reserved
 from simulators.station.smart import Held, held_from, moment
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Commands:
         self, action: str, evse: int | None, id_tag: str, token_type: str, remote_id: int | None
     ) -> str:
         outlet = self.outlet_for(evse)
+        if outlet is not None and not self.station.reservations.lets(outlet, id_tag):
+            outlet = None
         status = self.told(action, "Accepted" if outlet is not None else "Rejected")
         if status == "Accepted" and outlet is not None:
             outlet.reserved_for_remote = True
@@ -91,6 +94,19 @@ class Commands:
         if status == "Accepted" and found is not None:
             self.later(lambda: self.station.stop(found[0], "Remote"))
         return status
+
+    def reserve(self, wish: Reserved) -> str:
+        return answer(self.station, wish, self.later)
+
+    def cancel(self, number: int) -> str:
+        held = self.station.reservations.get(number) is not None
+        status = self.told("CancelReservation", "Accepted" if held else "Rejected")
+        if status == "Accepted":
+            self.later(lambda: self._cancelled(number))
+        return status
+
+    def _cancelled(self, number: int) -> None:
+        self.station.reservations.cancel(number)
 
     def availability(self, evse: int, operative: bool) -> str:
         """Open or close one outlet, or all of them for EVSE 0."""
@@ -113,6 +129,8 @@ class Commands:
             if not outlet.inoperative_after:
                 outlet.operative = operative
             self.station.report(outlet.evse)
+            if not operative:
+                self.station.reservations.break_off(outlet.evse)
 
     def trigger(self, message: str, evse: int | None) -> str:
         station = self.station
@@ -211,7 +229,28 @@ class Commands16(Commands):
             "ChangeConfiguration": self.change_configuration,
             "GetConfiguration": self.get_configuration,
             "DataTransfer": self.data_transfer,
+            **self.reserving(),
         }
+
+    def reserving(self) -> Handlers:
+        if not self.station.config.reserves:
+            return {}
+        return {"ReserveNow": self.reserve_now, "CancelReservation": self.cancel_reservation}
+
+    def reserve_now(
+        self,
+        *,
+        connector_id: int,
+        expiry_date: str,
+        id_tag: str,
+        reservation_id: int,
+        parent_id_tag: str | None = None,
+    ) -> Any:
+        wish = reserved(reservation_id, connector_id, id_tag, parent_id_tag, expiry_date)
+        return result16.ReserveNow(status=self.reserve(wish))
+
+    def cancel_reservation(self, *, reservation_id: int) -> Any:
+        return result16.CancelReservation(status=self.cancel(reservation_id))
 
     def start(self, *, id_tag: str, connector_id: int | None = None, **_: Any) -> Any:
         return result16.RemoteStartTransaction(
@@ -325,7 +364,30 @@ class Commands201(Commands):
             "ClearChargingProfile": self.clear_charging_profile,
             "GetCompositeSchedule": self.composite_schedule,
             "DataTransfer": self.data_transfer,
+            **self.reserving(),
         }
+
+    def reserving(self) -> Handlers:
+        if not self.station.config.reserves:
+            return {}
+        return {"ReserveNow": self.reserve_now, "CancelReservation": self.cancel_reservation}
+
+    def reserve_now(
+        self,
+        *,
+        id: int,
+        expiry_date_time: str,
+        id_token: dict[str, Any],
+        evse_id: int | None = None,
+        group_id_token: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> Any:
+        group = None if group_id_token is None else group_id_token["id_token"]
+        wish = reserved(id, evse_id, id_token["id_token"], group, expiry_date_time)
+        return result201.ReserveNow(status=self.reserve(wish))
+
+    def cancel_reservation(self, *, reservation_id: int, **_: Any) -> Any:
+        return result201.CancelReservation(status=self.cancel(reservation_id))
 
     def start(
         self,

@@ -104,6 +104,7 @@ class Transaction:
     trigger: str
     transaction_id: str | None = None
     remote_start_id: int | None = None
+    reservation_id: int | None = None
     limit_wh: int | None = None
     stop_at: str | None = None
     stop_wh: int | None = None
@@ -148,6 +149,7 @@ class Outlet:
     faulted: bool = False
     reserved_for_remote: bool = False
     inoperative_after: bool = False
+    reserved: bool = False
     transaction: Transaction | None = None
 
     @property

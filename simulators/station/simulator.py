@@ -28,6 +28,7 @@ from simulators.station import v16, v201
 from simulators.station.commands import commands_for
 from simulators.station.model import Meter, Outlet, Queue, Transaction, Waiting, new_name
 from simulators.station.quirks import WELL_BEHAVED, Make
+from simulators.station.reservations import Reservations
 from simulators.station.smart import SmartCharging, moment
 from simulators.station.wire import Link, LinkLost, Refused, Tap
 
@@ -54,6 +55,9 @@ class StationConfig:
         auto_plug: whether a car is plugged in as soon as somebody starts a charge remotely.
         unplug_after_stop: whether the driver leaves as soon as the charge ends.
         authorizes_remote: whether a remote start is followed by an Authorize.
+        reserves: whether it knows reservations at all.
+        reserves_any: whether it can hold any one of its EVSEs, without saying which.
+        names_reservation: whether a start says which reservation it uses.
         trusts_unknown_offline: whether a tag is accepted while there is no connection.
         make: wire-level misbehaviour.
         seed: for every choice that is made at random.
@@ -80,6 +84,9 @@ class StationConfig:
     unplug_after_stop: bool = True
     authorizes_remote: bool = False
     trusts_unknown_offline: bool = True
+    reserves: bool = True
+    reserves_any: bool = True
+    names_reservation: bool = True
     personality: Personality = STEADY
     backoff: Backoff = field(default_factory=Backoff)
     make: Make = WELL_BEHAVED
@@ -98,6 +105,8 @@ class StationSimulator:
         transactions: every transaction so far, oldest first.
         answers: action of the backend -> status to answer instead of the honest one.
         boots: how many BootNotifications were accepted.
+        reservations: what it holds for drivers on their way.
+        groups: tag -> the group that the backend told with its last yes.
         refusals: HTTP status of each handshake that the backend refused.
     """
 
@@ -119,6 +128,8 @@ class StationSimulator:
         }
         self.smart = SmartCharging()
         self._regulated = 0
+        self.reservations = Reservations(self)
+        self.groups: dict[str, str | None] = {}
         self.boots = 0
         self.refusals: list[int] = []
         self.queue = Queue()
@@ -263,7 +274,8 @@ class StationSimulator:
         if not outlet.free:
             return None
         self.plug(evse)
-        if not await self.authorize(id_tag, token_type):
+        accepted = await self.authorize(id_tag, token_type)
+        if not accepted or not self.reservations.lets(outlet, id_tag, self.groups.get(id_tag)):
             await self.unplug(evse)
             return None
         return self.begin(outlet, id_tag, token_type, "Authorized", limit_wh=limit_wh)
@@ -279,6 +291,8 @@ class StationSimulator:
             self.stop(outlet, "Other")
         outlet.faulted = not repaired
         self._report(outlet)
+        if not repaired:
+            self.reservations.break_off(evse)
 
     # -- the network ---------------------------------------------------------------------------
 
@@ -315,6 +329,7 @@ class StationSimulator:
             answer = await self.call(self.say.authorize(id_tag, token_type))
         except (LinkLost, Refused, TimeoutError):
             return self.config.trusts_unknown_offline
+        self.groups[id_tag] = self.say.group_of(answer)
         return bool(self.say.accepts(answer))
 
     async def data_transfer(
@@ -348,6 +363,9 @@ class StationSimulator:
             remote_start_id=remote_start_id,
             limit_wh=self.config.car_takes_wh if limit_wh is None else limit_wh,
         )
+        used = self.reservations.use(outlet, id_tag, self.groups.get(id_tag))
+        if self.config.names_reservation:
+            transaction.reservation_id = used
         if self.config.version != "1.6":
             transaction.transaction_id = transaction.txn
         outlet.reserved_for_remote = False
@@ -719,6 +737,10 @@ class StationSimulator:
         if again or self._last_status.get(outlet.evse) != value:
             self._last_status[outlet.evse] = value
             self._statuses.put_nowait(self.say.status(outlet, value, now()))
+
+    def show(self, outlet: Outlet) -> None:
+        """Send the status of *outlet* if it is new."""
+        self._report(outlet)
 
     def _report_everything(self) -> None:
         if (whole := self.say.station_status(now(), True)) is not None:

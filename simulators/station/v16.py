@@ -51,7 +51,9 @@ def status_of(outlet: Outlet) -> str:
         return "Charging" if outlet.meter.running else "SuspendedEV"
     if outlet.plugged:
         return "Preparing" if transaction is None else "Finishing"
-    return "Preparing" if outlet.reserved_for_remote else "Available"
+    if outlet.reserved_for_remote:
+        return "Preparing"
+    return "Reserved" if outlet.reserved else "Available"
 
 
 def status(outlet: Outlet, value: str, at: str) -> Any:
@@ -73,6 +75,12 @@ def accepts(answer: dict[str, Any]) -> bool:
     """Whether *answer* lets the driver charge; silence on the matter does."""
     info = answer.get("idTagInfo")
     return info is None or info.get("status") == "Accepted"
+
+
+def group_of(answer: dict[str, Any]) -> str | None:
+    """The group that the backend says a tag belongs to."""
+    parent: str | None = (answer.get("idTagInfo") or {}).get("parentIdTag")
+    return parent
 
 
 def transaction_id(answer: dict[str, Any]) -> str | None:
@@ -114,6 +122,7 @@ def first(transaction: Transaction, outlet: Outlet, offline: bool) -> Any:
         id_tag=transaction.id_tag,
         meter_start=transaction.start_wh,
         timestamp=transaction.start_at,
+        reservation_id=transaction.reservation_id,
     )
 
 

@@ -68,7 +68,9 @@ def status_of(outlet: Outlet) -> str:
     if not outlet.operative:
         return "Unavailable"
     busy = outlet.plugged or (outlet.transaction is not None and outlet.transaction.running)
-    return "Occupied" if busy else "Available"
+    if busy:
+        return "Occupied"
+    return "Reserved" if outlet.reserved else "Available"
 
 
 def status(outlet: Outlet, value: str, at: str) -> Any:
@@ -90,6 +92,13 @@ def accepts(answer: dict[str, Any]) -> bool:
     """Whether *answer* lets the driver charge; silence on the matter does."""
     info = answer.get("idTokenInfo")
     return info is None or info.get("status") == "Accepted"
+
+
+def group_of(answer: dict[str, Any]) -> str | None:
+    """The group that the backend says a token belongs to."""
+    group = (answer.get("idTokenInfo") or {}).get("groupIdToken") or {}
+    found: str | None = group.get("idToken")
+    return found
 
 
 def transaction_id(answer: dict[str, Any]) -> str | None:
@@ -138,6 +147,7 @@ def first(transaction: Transaction, outlet: Outlet, offline: bool) -> Any:
         meter_value=[_values(transaction.start_at, transaction.start_wh, 0, "Transaction.Begin")],
         evse=EVSEType(id=outlet.evse, connector_id=outlet.connector),
         id_token=_token(transaction),
+        reservation_id=transaction.reservation_id,
         offline=offline or None,
     )
 

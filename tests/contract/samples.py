@@ -24,6 +24,7 @@ from cms.domain.ids import (
     EvseUid,
     LocationId,
     PartnerId,
+    ReservationId,
     SessionId,
     StationId,
     TariffHash,
@@ -33,6 +34,7 @@ from cms.domain.ids import (
 from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.partner import ApiKey, Partner, PartnerState, Right
 from cms.domain.rating import rate
+from cms.domain.reservation import Hold, Reservation, ReservationState
 from cms.domain.session import Limit, Session, SessionStatus
 from cms.domain.sharing import LiveStatus, Sharing
 from cms.domain.status import ConnectorReport, EvseState, LastMeter, Presence
@@ -260,6 +262,8 @@ SESSION = Session(
     touched_at=NOW,
     dialect="1.6",
     flags=(Flag.SEQ_GAP, Flag.DARK),
+    reservation=ReservationId(4242),
+    held_from=NOW - MINUTE,
 )
 COMMAND = CommandRecord(
     id=CommandId("c1"),
@@ -281,6 +285,31 @@ COMMAND = CommandRecord(
     limit_seconds=3600,
     reply_to="https://alpha.example/commands/1",
     session=SESSION.id,
+)
+HOLD = Hold(
+    station=STATION,
+    evse=1,
+    token=TOKEN,
+    id_token="A1B2C3D4E5F6G7H9",
+    card=False,
+    expires_at=NOW + MINUTE,
+    asked_by=f"partner:{ALPHA}",
+    reference="REF-1",
+    reply_to="https://alpha.example/commands/2",
+    command=CommandId("c9"),
+)
+RESERVATION = Reservation(
+    id=ReservationId(2**31 - 1),
+    name="R-1",
+    owner=ALPHA,
+    location=SITE,
+    hold=HOLD,
+    created_at=NOW,
+    state=ReservationState.HELD,
+    asked=replace(HOLD, evse=None, card=True),
+    session=SESSION.id,
+    held_at=NOW,
+    why="replaced",
 )
 ENTRY = AuditEntry(
     at=NOW,

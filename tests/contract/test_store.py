@@ -14,7 +14,8 @@ from cms.app import writes as w
 from cms.app.ports import CdrQuery, Page, SessionQuery, Store
 from cms.app.writes import Ack, Committed, Touch
 from cms.domain.errors import UnitRefused
-from cms.domain.ids import CdrId, LocationId, SessionId, TransactionId
+from cms.domain.ids import CdrId, LocationId, ReservationId, SessionId, TransactionId
+from cms.domain.reservation import ReservationState
 from cms.domain.session import SessionStatus
 from cms.domain.tariff import tariff_hash
 from cms.domain.token import Verdict
@@ -259,6 +260,7 @@ async def test_everything_in_memory_comes_back_after_a_restart(open_again: Open)
                 w.PutApiKey(x.API_KEY),
                 w.PutSession(open_session),
                 w.PutCommand(x.COMMAND),
+                w.PutReservation(x.RESERVATION),
                 w.PutWorkItem(x.ITEM),
                 Touch("evse", "CS1/1"),
                 Touch("location", "LOC1"),
@@ -282,6 +284,7 @@ async def test_everything_in_memory_comes_back_after_a_restart(open_again: Open)
     assert kept.api_keys == [x.API_KEY]
     assert kept.open_sessions == [open_session]
     assert kept.unfinished_commands == [x.COMMAND]
+    assert kept.reservations == [x.RESERVATION]
     assert kept.open_work == [x.ITEM]
     assert kept.last_updated == {
         ("evse", "CS1/1"): moment,
@@ -474,7 +477,45 @@ async def test_commands_that_still_matter_are_restored(store: Store, watch: Watc
     assert {each.id for each in kept} == {"c1", "c2", "c3"}
     watch.tick(minutes=2)
     kept = (await store.restore()).unfinished_commands
+    assert {each.id for each in kept} == {"c1", "c2"}  # its token is vouched for, still
+    watch.tick(minutes=14)
+    kept = (await store.restore()).unfinished_commands
     assert {each.id for each in kept} == {"c2"}
+
+
+async def test_reservations_are_replaced_whole_listed_newest_first_and_restored_while_they_matter(
+    store: Store,
+) -> None:
+    held, later = x.RESERVATION, replace(x.RESERVATION, id=ReservationId(7), location="L2")  # type: ignore[arg-type]
+    over = replace(held, state=ReservationState.EXPIRED)
+    await store.commit(
+        [w.PutReservation(held), w.PutReservation(replace(later, created_at=x.NOW + x.MINUTE))]
+    )
+    assert [each.id for each in await store.reservations(Page())] == [7, held.id]
+    assert [each.id for each in await store.reservations(Page(), frozenset({x.SITE}))] == [held.id]
+    await store.commit([w.PutReservation(over)])
+    assert await store.reservation(held.id) == over
+    assert [each.id for each in (await store.restore()).reservations] == [7]
+    for still in (replace(over, owed=True), replace(over, unheard=True)):
+        await store.commit([w.PutReservation(still)])
+        assert (await store.restore()).reservations[0] == still
+
+
+async def test_a_session_that_turned_out_to_be_another_leaves_its_frames_to_it(
+    store: Store,
+) -> None:
+    reserved = replace(x.SESSION, transaction=None, status=SessionStatus.RESERVED)
+    came = replace(x.SESSION, id=SessionId("s2"))
+    await store.commit([w.PutSession(reserved)])
+    await store.commit([x.frame(session=came.id), w.PutSession(came)])
+    joined = [w.JoinSession(came.id, reserved.id), w.PutSession(x.SESSION)]
+    await store.commit(joined)
+    assert await store.session(came.id) is None
+    kept = await store.session(reserved.id)
+    assert kept is not None and kept.session == x.SESSION
+    (frame,) = await store.journal(reserved.id)
+    assert frame.frame.key == b"k1"
+    assert (await store.restore()).open_sessions == [x.SESSION]
 
 
 async def test_a_work_item_opens_once_closes_and_may_reopen(store: Store) -> None:

@@ -26,7 +26,7 @@ from cms.app.ports import (
 )
 from cms.app.writes import Ack
 from cms.domain.errors import StoreDown
-from cms.domain.ids import StationId, TransactionId
+from cms.domain.ids import ReservationId, StationId, TransactionId
 from cms.domain.token import Decision, Verdict
 from cms.domain.transaction import TransactionEvent
 from ocpp_gateway.adaptation import STRICT, Adapters
@@ -125,6 +125,11 @@ class FakeCore:
 
     def limits_changed(self, visit: Visit, evse: int | None) -> None:
         self.note("limits_changed", visit.station, evse)
+
+    async def reservation_ended(
+        self, frame: Frame, reservation: ReservationId, expired: bool
+    ) -> None:
+        self.note("reservation_ended", reservation, expired)
 
     def security_event(self, frame: Frame, kind: str, at: datetime, detail: str) -> Awaitable[None]:
         self.note("security_event", kind, detail)

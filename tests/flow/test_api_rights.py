@@ -38,6 +38,7 @@ class Case:
 
 
 _START = {"token": CARD}
+_RESERVE = {"token": CARD, "expires_at": "2099-01-01T00:00:00Z"}
 _DAYS = "first=2020-01-01&last=2020-02-01"
 CASES: dict[tuple[str, str], Case] = {
     ("GET", "/sites"): Case("/sites", listing=True),
@@ -55,6 +56,11 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/chargers/{id}/availability"): Case("/chargers/{charger}/availability", {"operative": True}, found=409),
     ("POST", "/evses/{uid}/start"): Case("/evses/{charger}-1/start", _START, found=409),
     ("POST", "/evses/{uid}/unlock"): Case("/evses/{charger}-1/unlock", {}, found=409),
+    ("GET", "/reservations"): Case("/reservations", listing=True),
+    ("GET", "/reservations/{id}"): Case("/reservations/1", found=404),
+    ("POST", "/reservations/{id}/cancel"): Case("/reservations/1/cancel", found=404),
+    ("POST", "/evses/{uid}/reserve"): Case("/evses/{charger}-1/reserve", _RESERVE, found=409),
+    ("POST", "/chargers/{id}/reserve"): Case("/chargers/{charger}/reserve", _RESERVE, found=409),
     ("GET", "/sessions"): Case("/sessions", listing=True),
     ("GET", "/sessions.csv"): Case("/sessions.csv", listing=True),
     ("GET", "/sessions/{id}"): Case("/sessions/{session}"),

@@ -12,7 +12,7 @@ from tests.unit.world import CS1, World
 
 
 def prices(world: World) -> RunningPrices:
-    return RunningPrices(world.store, world.catalogue, world.charging)  # type: ignore[arg-type]
+    return RunningPrices(world.store, world.catalogue, world.charging, world.clock)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("long_record", [200, 1])

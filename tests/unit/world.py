@@ -17,17 +17,20 @@ from cms.app.lanes import Lanes
 from cms.app.live import LiveState
 from cms.app.ports import Frame, JournalEntry, Restored, Visit
 from cms.app.remote import Remote
+from cms.app.reserving import Reserving
 from cms.app.settling import Settling
 from cms.app.stations import StationDesk, StationRules, Stations
 from cms.app.writes import (
     CommandRecord,
     Committed,
+    JoinSession,
     JournalFrame,
     KeepTariff,
     PutCdr,
     PutCommand,
     PutEvse,
     PutRecord,
+    PutReservation,
     PutSession,
     PutWorkItem,
     SessionProgress,
@@ -44,6 +47,7 @@ from cms.domain.ids import (
     EvseUid,
     LocationId,
     PartnerId,
+    ReservationId,
     SessionId,
     StationId,
     TariffHash,
@@ -52,6 +56,7 @@ from cms.domain.ids import (
 )
 from cms.domain.meter import Quantity, Sample
 from cms.domain.partner import Partner, PartnerState
+from cms.domain.reservation import Reservation
 from cms.domain.session import OPEN, Session
 from cms.domain.status import EvseState
 from cms.domain.tariff import Basis, Dimension, Element, PriceComponent, Tariff, Tax
@@ -98,6 +103,7 @@ class TinyStore:
         self.tariffs: dict[TariffHash, Tariff] = {}
         self.items: dict[str, WorkItem] = {}
         self.starts: dict[str, CommandRecord] = {}
+        self.reserved: dict[ReservationId, Reservation] = {}
         self.units: list[Unit] = []
         self.seq = 0
 
@@ -118,12 +124,13 @@ class TinyStore:
         return Committed(touched=tuple(touched))
 
     def _check(self, unit: Unit) -> None:
+        gone = [write.gone for write in unit if isinstance(write, JoinSession)]
         for write in unit:
             if isinstance(write, PutSession) and write.session.transaction is not None:
                 new = write.session
                 for known in self.rows.values():
                     same = (known.station, known.transaction) == (new.station, new.transaction)
-                    if same and known.id != new.id:
+                    if same and known.id not in (new.id, *gone):
                         raise UnitRefused("transaction is not unique")
             if isinstance(write, PutCdr) and write.cdr.id in self.bills:
                 raise UnitRefused("a bill is never replaced")
@@ -136,6 +143,14 @@ class TinyStore:
                     self.by_key[write.key] = write
             case PutSession(session):
                 self.rows[session.id] = session
+            case JoinSession(gone, into):
+                self.frames = [
+                    replace(each, session=into) if each.session == gone else each
+                    for each in self.frames
+                ]
+                del self.rows[gone]
+            case PutReservation(reservation):
+                self.reserved[reservation.id] = reservation
             case SessionProgress():
                 names = [name for name in write.__slots__ if name != "id"]
                 change = {name: getattr(write, name) for name in names}
@@ -204,6 +219,12 @@ class TinyStore:
             if each.station == station and since <= each.created_at <= until
         ]
 
+    async def command(self, id: str) -> CommandRecord | None:
+        return self.starts.get(id)
+
+    async def reservation(self, id: ReservationId) -> Reservation | None:
+        return self.reserved.get(id)
+
     async def work_items(self, open_only: bool, page: Any) -> Sequence[WorkItem]:
         return [each for each in self.items.values() if not (open_only and each.closed_at)]
 
@@ -217,6 +238,9 @@ class TinyStore:
             snapshots=dict(self.tariffs),
             open_sessions=tuple(s for s in self.rows.values() if s.status in OPEN),
             unfinished_commands=tuple(self.starts.values()),
+            reservations=tuple(
+                each for each in self.reserved.values() if each.live or each.owed or each.unheard
+            ),
             open_work=tuple(each for each in self.items.values() if each.closed_at is None),
         )
 
@@ -263,7 +287,13 @@ class World:
         self.link = Link()
         self.partners = Partners()
         self.remote = Remote(self.store, self.live, self.catalogue, self.link, self.clock)  # type: ignore[arg-type]
-        self.tokens = Authoriser(self.catalogue, self.partners, self.remote.start_of, self.clock)
+        self.tokens = Authoriser(
+            self.catalogue,
+            self.partners,
+            self.remote.start_of,
+            self.clock,
+            card_of=self.remote.reservations.card,
+        )
         self.charging = Charging(
             self.store,  # type: ignore[arg-type]
             self.live,
@@ -293,6 +323,18 @@ class World:
             self.remote,
             self.clock,
         )
+        self.reserving = Reserving(
+            self.store,  # type: ignore[arg-type]
+            self.live,
+            self.catalogue,
+            self.lanes,
+            self.remote,
+            self.charging.terms,
+            self.settling,
+            self.link,
+            self.clock,
+        )
+        self.desk.reserving = self.reserving
         self._frames = 0
 
     def clock(self) -> datetime:
@@ -312,6 +354,7 @@ class World:
         other.catalogue.records.update((record.id, record) for record in kept.records)
         other.desk.restore(kept)
         other.settling.restore(kept)
+        await other.reserving.restore(kept)
         await other.remote.give_up_unfinished(kept.unfinished_commands)
         return other
 

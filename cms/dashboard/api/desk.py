@@ -15,6 +15,7 @@ from cms.app.live import LiveState
 from cms.app.ports import Clock, Page, PartnerDesk, StationLog, Store, WorkDesk
 from cms.app.profiling import Profiling
 from cms.app.remote import Remote
+from cms.app.reserving import Reserving
 from cms.app.sums import Sums
 from cms.dashboard.access import Access
 from cms.dashboard.routing import Call
@@ -36,6 +37,7 @@ class Desk:
     administration: Administration
     remote: Remote
     profiling: Profiling
+    reserving: Reserving
     sums: Sums
     casefile: CaseFile
     work: WorkDesk

@@ -129,6 +129,10 @@ class V211(V221):
         here = replace(view, evse=replace(view.evse, connectors=(plug,)))
         return _json(money.session(core, self.location(site, [here], None)))
 
+    def shows_session(self, own: Session) -> bool:
+        """A session names its one connector, so one whose EVSE is not known yet has no form."""
+        return own.evse > 0
+
     def cdr(self, own: Cdr, updated: datetime) -> Json:
         core = super().cdr(own, updated)
         snapshot = own.place
@@ -190,6 +194,9 @@ class V211(V221):
 
     def result(self, outcome: Outcome, why: str | None) -> Json:
         return {"result": people.result(super().result(outcome, why)["result"])}
+
+    def let_go(self, why: str | None) -> Json | None:
+        return None  # no word for it; its session ends, and that is told
 
 
 def _json(value: Json) -> Json:

@@ -116,9 +116,12 @@ def auth_method(core: Json) -> str:
 def periods(core: Json) -> list[Json]:
     """Return the charging periods with the dimensions that 2.1.1 has."""
     return [
-        {
-            "start_date_time": each["start_date_time"],
-            "dimensions": [part for part in each["dimensions"] if part["type"] in DIMENSIONS],
-        }
+        {"start_date_time": each["start_date_time"], "dimensions": _dimensions(each)}
         for each in core["charging_periods"]
     ]
+
+
+def _dimensions(period: Json) -> list[Json]:
+    """Return a period's dimensions; of reserved time, which has none here, no energy."""
+    known = [part for part in period["dimensions"] if part["type"] in DIMENSIONS]
+    return known or [{"type": "ENERGY", "volume": 0}]

@@ -31,6 +31,7 @@ VOLUME_DIGITS = 8
 """Places of hours and of energies that do not end on a watt-hour."""
 
 _STATUS: dict[SessionStatus, Any] = {
+    SessionStatus.RESERVED: "RESERVATION",
     SessionStatus.PENDING: "PENDING",
     SessionStatus.ACTIVE: "ACTIVE",
     SessionStatus.STOPPED: "ACTIVE",  # until its record is complete and billed
@@ -65,7 +66,7 @@ def session(
         auth_method=method_name(own.method),
         authorization_reference=own.reference,
         location_id=site.id,
-        evse_uid=evse.uid,
+        evse_uid=evse.uid if own.evse else NOT_AVAILABLE,
         connector_id=_connector_id(own, evse),
         currency=(rating and rating.currency) or own.currency or NO_CURRENCY,
         charging_periods=None if rating is None else tuple(_periods(rating)) or None,
@@ -76,8 +77,8 @@ def session(
 
 
 def _connector_id(own: Session, evse: Evse) -> str:
-    if own.connector is not None:
-        return str(own.connector)
+    if own.connector is not None or not own.evse:
+        return str(own.connector or NOT_AVAILABLE)
     return str(evse.connectors[0].number) if len(evse.connectors) == 1 else NOT_AVAILABLE
 
 
@@ -116,7 +117,9 @@ def cdr(own: Cdr, last_updated: datetime) -> models.Cdr:
         total_time_cost=_part(rating.time, Dimension.TIME in priced),
         total_parking_time=_hours(own.parking_time) if own.parking_time else None,
         total_parking_cost=_part(rating.parking, Dimension.PARKING_TIME in priced),
-        total_reservation_cost=_part(rating.reservation, False),
+        total_reservation_cost=_part(
+            rating.reservation, any(line.reserved for line in rating.lines)
+        ),
         remark=own.remark and shortened(own.remark, 255),
         credit=own.credit or None,
         credit_reference_id=own.credit_of,
@@ -143,9 +146,9 @@ def _place(own: CdrPlace) -> models.CdrLocation:
         state=own.state and shortened(own.state, 20),
         country=own.country,
         coordinates=coordinates(own.coordinates),
-        evse_uid=own.evse_uid,
+        evse_uid=own.evse_uid if own.evse else NOT_AVAILABLE,
         evse_id=own.evse_id or NOT_AVAILABLE,
-        connector_id=str(own.connector),
+        connector_id=str(own.connector or NOT_AVAILABLE),
         connector_standard=own.standard,
         connector_format=own.format.value,
         connector_power_type=own.power_type.value,
@@ -169,6 +172,9 @@ def _whole(own: Cdr) -> models.ChargingPeriod:
 
 
 def _dimensions(period: Period) -> Iterator[models.Dimension]:
+    if period.kind is UsageKind.RESERVED:
+        yield models.Dimension(type="RESERVATION_TIME", volume=_hours(period.duration))
+        return
     yield models.Dimension(type="ENERGY", volume=_volume(Fraction(period.wh) / 1000))
     if period.kind is UsageKind.CHARGING:
         yield models.Dimension(type="TIME", volume=_hours(period.duration))

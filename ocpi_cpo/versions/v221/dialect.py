@@ -21,7 +21,9 @@ from ocpi_cpo.config import OwnParty
 from ocpi_cpo.connections import Endpoint, Role
 from ocpi_cpo.errors import BadParameter
 from ocpi_cpo.versions.dialect import (
+    CancelOrder,
     Order,
+    ReserveOrder,
     StartOrder,
     StopOrder,
     TheirCredentials,
@@ -32,8 +34,6 @@ from ocpi_cpo.versions.v221 import bills, models, people, prices, topology
 from ocpi_cpo.versions.v221.models import read
 from ocpi_cpo.versions.v221.topology import EvseView
 from ocpi_cpo.wire import Json, shortened, stamp
-
-_NOT_YET = "reservations are not offered here"
 
 
 class V221:
@@ -160,6 +160,9 @@ class V221:
     ) -> Json:
         return bills.session(own, site, view.evse, rating, updated).wire()
 
+    def shows_session(self, own: Session) -> bool:
+        return True
+
     def cdr(self, own: Cdr, updated: datetime) -> Json:
         return bills.cdr(own, updated).wire()
 
@@ -209,6 +212,9 @@ class V221:
     def result(self, outcome: Outcome, why: str | None) -> Json:
         return models.CommandResult(result=_result(outcome), message=_words(why)).wire()
 
+    def let_go(self, why: str | None) -> Json | None:
+        return models.CommandResult(result="CANCELED_RESERVATION", message=_words(why)).wire()
+
 
 def _words(why: str | None) -> tuple[models.DisplayText, ...] | None:
     if why is None:
@@ -222,12 +228,16 @@ def _result(outcome: Outcome) -> models.CommandResultKind:
             return "ACCEPTED"
         case Outcome.REJECTED:
             return "REJECTED"
-        case Outcome.FAILED | Outcome.UNKNOWN:
+        case Outcome.FAILED:
             return "FAILED"
         case Outcome.NOT_SUPPORTED:
             return "NOT_SUPPORTED"
-        case Outcome.OFFLINE:
+        case Outcome.OCCUPIED:
+            return "EVSE_OCCUPIED"
+        case Outcome.INOPERATIVE | Outcome.OFFLINE:
             return "EVSE_INOPERATIVE"
+        case Outcome.UNKNOWN:  # of all commands only the cancelling of a reservation ends so
+            return "UNKNOWN_RESERVATION"
         case Outcome.TIMEOUT:
             return "TIMEOUT"
     assert_never(outcome)
@@ -257,19 +267,27 @@ def _unlock(data: Any, now: datetime) -> UnlockOrder:
     return UnlockOrder(wire.response_url, wire.location_id, wire.evse_uid, wire.connector_id)
 
 
-def _reserve(data: Any, now: datetime) -> UnsupportedOrder:
+def _reserve(data: Any, now: datetime) -> ReserveOrder:
     wire = read(models.ReserveNow, data)
     if wire.expiry_date <= now:
         raise BadParameter("expiry_date: lies in the past")
-    return UnsupportedOrder(wire.response_url, _NOT_YET)
+    return ReserveOrder(
+        wire.response_url,
+        people.token_in(wire.token),
+        wire.expiry_date,
+        wire.reservation_id,
+        wire.location_id,
+        wire.evse_uid,
+        wire.authorization_reference,
+    )
 
 
-def _cancel(data: Any, now: datetime) -> UnsupportedOrder:
+def _cancel(data: Any, now: datetime) -> CancelOrder:
     wire = read(models.CancelReservation, data)
-    return UnsupportedOrder(wire.response_url, _NOT_YET)
+    return CancelOrder(wire.response_url, wire.reservation_id)
 
 
-_ORDERS: dict[str, Callable[[Any, datetime], Order | UnsupportedOrder]] = {
+_ORDERS: dict[str, Callable[[Any, datetime], Order]] = {
     "START_SESSION": _start,
     "STOP_SESSION": _stop,
     "UNLOCK_CONNECTOR": _unlock,

@@ -35,7 +35,7 @@ STATUS: dict[EvseStatus, models.Status] = {
     EvseStatus.UNKNOWN: "UNKNOWN",
 }
 
-NOT_SERVED = frozenset({"CHARGING_PROFILE_CAPABLE", "RESERVABLE"})
+NOT_SERVED = frozenset({"CHARGING_PROFILE_CAPABLE"})
 """What the hardware may be able to do and we do not offer; an EVSE must not claim it."""
 
 _CAPABILITIES = frozenset(get_args(models.Capability)) - NOT_SERVED

@@ -182,18 +182,6 @@ async def test_cm_13_a_stop_reaches_the_session_of_its_owner_only(cpo: World, em
     assert [type(each) for each in cpo.link.sent] == [RemoteStop]
 
 
-async def test_cm_14_and_18_reservations_are_honestly_not_supported(
-    cpo: World, emsp: Emsp, ask: Asker
-) -> None:
-    card = emsp.tokens.add("CARD1")
-    command = await emsp.reserve_now("R1", now() + timedelta(hours=1), SITE, token=card)
-    assert command.answer == "NOT_SUPPORTED"
-    assert (await emsp.cancel_reservation("R1")).answer == "NOT_SUPPORTED"
-    assert not cpo.link.sent
-    past = {**_start(emsp), "reservation_id": "R1", "expiry_date": "2020-01-01T00:00:00Z"}
-    assert (await ask("POST", "/2.2.1/commands/RESERVE_NOW", past)).code == 2001
-
-
 async def test_cm_19_an_unlock_needs_an_evse_that_can(cpo: World, emsp: Emsp) -> None:
     refused = await emsp.unlock_connector(SITE, "CS1-1", "1")
     assert refused.answer == "NOT_SUPPORTED"

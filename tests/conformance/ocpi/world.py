@@ -22,11 +22,16 @@ import aiohttp
 from aiohttp import web
 
 from cms.app.administration import Administration, By
+from cms.app.authorising import Authoriser
 from cms.app.catalogue import Catalogue
+from cms.app.charging import Charging
 from cms.app.lanes import Lanes
 from cms.app.live import LiveState
 from cms.app.profiling import Profiling
 from cms.app.remote import Remote
+from cms.app.reserving import Reserving
+from cms.app.settling import Settling
+from cms.app.stations import StationDesk, Stations
 from cms.app.writes import PutCdr, PutSession, Touch, Write, moved
 from cms.domain.cdr import Cdr, CdrPlace
 from cms.domain.commands import Answer, Command, Outcome
@@ -110,6 +115,9 @@ class World:
     administration: Administration
     remote: Remote
     profiling: Profiling
+    reserving: Reserving
+    desk: StationDesk
+    settling: Settling
     link: FakeLink
     base: str
     secrets: list[str] = field(default_factory=list)
@@ -411,12 +419,24 @@ async def running(
                 **config,
             }
         ),
-        remote=remote,
         profiling=profiling,
         secret=secrets.append,
         forget=lambda partner, uid: forgotten.append((partner, uid)),
     )
+    authoriser = Authoriser(
+        catalogue, service.authority, remote.start_of, now, card_of=remote.reservations.card
+    )
+    charging = Charging(store, live, catalogue, lanes, authoriser, remote, now)
+    settling = Settling(store, live, catalogue, lanes, charging, remote, now)
+    reserving = Reserving(
+        store, live, catalogue, lanes, remote, charging.terms, settling, link, now
+    )
+    desk = StationDesk(Stations(store, live, catalogue, lanes, now), charging)
+    desk.reserving = reserving
+    service.connect_remote(remote, reserving)
     await service.load()
+    charging.restore(kept)
+    await reserving.restore(kept)
     runner_app.add_subapp("/ocpi", service.app())
     await runner.setup()
     await web.SockSite(runner, socket).start()
@@ -432,6 +452,9 @@ async def running(
             administration,
             remote,
             profiling,
+            reserving,
+            desk,
+            settling,
             link,
             base,
             secrets,
