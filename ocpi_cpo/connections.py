@@ -7,12 +7,13 @@ tokens by which partners call us only hashes are kept.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from cms.app import failpoints
 from cms.app.ports import Clock, Store
 from cms.app.writes import PutDocument, Write
 from cms.domain import plain
@@ -254,7 +255,9 @@ class Connections:
 
     async def _save(self, connection: Connection, *more: Write) -> None:
         body = plain.canonical(connection).encode()
+        failpoints.hit(failpoints.X9)
         await self.store.commit([PutDocument(DOCUMENT, connection.partner, body), *more])
+        failpoints.hit(failpoints.X10)
         self._keep(connection)
         for listener in self._listeners:
             listener(connection)
@@ -295,10 +298,18 @@ def _below(url: str) -> tuple[str, str]:
     return f"{path}/", f"{path}?"
 
 
-def replaced(tokens: Iterable[InboundToken], until: datetime) -> tuple[InboundToken, ...]:
-    """Return *tokens* as they stand once a newer one was handed out."""
+def replaced(
+    tokens: Iterable[InboundToken], until: datetime, but: Container[str] = ()
+) -> tuple[InboundToken, ...]:
+    """Return *tokens* as they stand once a newer one was handed out.
+
+    Args:
+        but: digests of those that it does not replace.
+    """
     return tuple(
-        each if each.replaced_until is not None else replace(each, replaced_until=until)
+        each
+        if each.replaced_until is not None or each.digest in but
+        else replace(each, replaced_until=until)
         for each in tokens
     )
 

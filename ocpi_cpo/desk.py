@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cms.app.catalogue import Catalogue
 from cms.app.ports import Invitation, ParkedObject, PartnerHealth, SyncState
-from cms.domain.errors import Conflict
+from cms.domain.errors import Conflict, InvalidValue
 from cms.domain.ids import PartnerId
 from cms.domain.partner import Partner
 from ocpi_cpo.config import OcpiConfig
@@ -45,6 +45,14 @@ class Partners:
         except OcpiError as error:
             raise Conflict(error.message) from None
         return self._catalogue.partners[partner]
+
+    async def renew(self, partner: PartnerId, who: str, version: str | None = None) -> None:
+        if version is not None and version not in self._config.versions:
+            raise InvalidValue("version", f"one of {', '.join(self._config.versions)}")
+        try:
+            await self._service.renew(partner, who, version)
+        except OcpiError as error:
+            raise Conflict(error.message) from None
 
     async def unregister(self, partner: PartnerId, who: str) -> None:
         await self._service.unregister(partner, who)

@@ -7,7 +7,7 @@ both moments are heard: a crash in between locks nobody out.
 who begins         before anything leaves          once the answer is here / written
 =================  ==============================  =======================================
 partner, POST      B, C and endpoints are kept;    A is dead
-                   A may only repeat the POST
+                   A may only repeat it, whole
 we, POST           our B is kept, answers only     C and endpoints are kept, B opens all
                    versions and credentials
 partner, PUT       new tokens of both directions   the old inbound one dies with the first
@@ -18,6 +18,8 @@ we, PUT            a second inbound token is kept  the new outbound one is kept
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -104,6 +106,9 @@ class Registration:
         self._config = config
         self._clock = clock
         self._errand = errand
+        self._turns: dict[PartnerId, asyncio.Lock] = {}
+        self._handed_out: dict[PartnerId, set[str]] = defaultdict(set)
+        """Digests of tokens in exchanges of ours that are open: nobody's renewal ends them."""
 
     # -- operators
 
@@ -185,24 +190,48 @@ class Registration:
         dialect = dialect_of(version or before.version)
         seen = await self._look(before, before.versions_url, before.outbound, dialect)
         token = self._mint()
-        both = (*before.inbound, InboundToken(digest(token), Access.EVERYTHING))
-        open_ = replace(before, inbound=both)
-        await self._connections.save(open_)
-        answer, theirs = await self._present(open_, "PUT", seen, before.outbound, token)
+        newest = InboundToken(digest(token), Access.EVERYTHING)
+        self._handed_out[partner].add(newest.digest)
+        try:
+            return await self._exchanged(own, before, seen, token, newest, by)
+        finally:
+            self._handed_out[partner].discard(newest.digest)
+
+    async def _exchanged(
+        self,
+        own: Partner,
+        before: Connection,
+        seen: Seen,
+        token: str,
+        newest: InboundToken,
+        by: str,
+    ) -> Connection:
+        """PUT our credentials with *token*; it works from the moment it leaves.
+
+        The partner may renew at the same moment: what it was handed meanwhile stays as well, since
+        which of the two it goes on with depends on what reached it last.
+        """
+        partner, earlier = own.id, {each.digest for each in before.inbound}
+        await self._connections.change(
+            partner, lambda current: replace(current, inbound=(*current.inbound, newest))
+        )
+        answer, theirs = await self._present(before, "PUT", seen, before.outbound or "", token)
         if theirs is None:
             if not answer.again:
-                await self._connections.save(before)
+                await self._forget(partner, newest.digest)
             raise ClientApi(f"{partner} does not renew: {answer.text}")
         self._claims(theirs, partner)
-        current = self._connections.get(partner) or open_
-        grace = self._clock() + self._config.token_grace
-        older = replaced((t for t in current.inbound if t.digest != digest(token)), grace)
-        done = replace(
-            current,
-            inbound=(*older, InboundToken(digest(token), Access.EVERYTHING)),
-            **seen.agreed(),
-        )
-        return await self._connect(done, own, theirs, by, "partner.renewed")
+        async with self._turn(partner):
+            current = self._connections.get(partner) or before
+            others = tuple(each for each in current.inbound if each.digest != newest.digest)
+            grace = self._clock() + self._config.token_grace
+            older = replaced(others, grace, {e.digest for e in others} - earlier)
+            done = replace(current, inbound=(*older, newest), **seen.agreed())
+            return await self._connect(done, own, theirs, by, "partner.renewed")
+
+    def _turn(self, partner: PartnerId) -> asyncio.Lock:
+        """One at a time reads which tokens there are and adds one. Nothing is asked meanwhile."""
+        return self._turns.setdefault(partner, asyncio.Lock())
 
     async def unregister(self, partner: PartnerId, by: str) -> None:
         """End the connection: tell the partner (DELETE), then forget every token.
@@ -304,17 +333,15 @@ class Registration:
         own, before = self._known(caller.partner)
         if caller.access is not Access.EVERYTHING or not before.registered:
             raise NotAllowed("not registered yet; use POST", ("GET", "POST"))
-        connection, theirs = await self._learned(before, body, dialect)
+        learned, theirs = await self._learned(before, body, dialect)
         token = self._mint()
-        grace = self._clock() + self._config.token_grace
-        connection = replace(
-            connection,
-            inbound=(
-                *replaced(connection.inbound, grace),
-                InboundToken(digest(token), Access.EVERYTHING),
-            ),
-        )
-        await self._connect(connection, own, theirs, f"partner:{own.id}", "partner.renewed")
+        newest = InboundToken(digest(token), Access.EVERYTHING)
+        async with self._turn(own.id):
+            current = self._connections.get(own.id) or learned
+            grace = self._clock() + self._config.token_grace
+            older = replaced(current.inbound, grace, self._handed_out[own.id])
+            done = replace(learned, inbound=(*older, newest))
+            await self._connect(done, own, theirs, f"partner:{own.id}", "partner.renewed")
         return Reply(self._ours(token, dialect))
 
     async def deleted(self, caller: Caller) -> Reply:

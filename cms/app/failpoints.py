@@ -12,6 +12,11 @@ The crash points of a bill's way:
 * ``X4``  a bill's row is written, its commit is not yet done
 * ``X5``  the partner has answered, our mark is not yet written
 * ``X8``  a remote start went to the charger, its answer is not yet kept
+
+And of a partner's credentials:
+
+* ``X9``  what was agreed with a partner is about to be made durable
+* ``X10`` it is durable, and the partner has not been answered
 """
 
 from __future__ import annotations
@@ -28,6 +33,8 @@ X3 = "X3"
 X4 = "X4"
 X5 = "X5"
 X8 = "X8"
+X9 = "X9"
+X10 = "X10"
 
 _ACTIONS = ("kill", "raise", "delay")
 

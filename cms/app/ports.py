@@ -432,6 +432,13 @@ class PartnerDesk(Protocol):
             Conflict: the partner refuses or does not answer; the text says which.
         """
 
+    async def renew(self, partner: PartnerId, who: str, version: str | None = None) -> None:
+        """Exchange the tokens of both directions now, and move to *version* if one is given.
+
+        Raises:
+            Conflict: it is not registered, or refuses or does not answer; nothing changes then.
+        """
+
     async def unregister(self, partner: PartnerId, who: str) -> None: ...
     async def sync(
         self, partner: PartnerId, who: str, module: str | None = None

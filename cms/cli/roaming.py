@@ -27,6 +27,7 @@ _LOOK_SECONDS = 1.0
 def extend(partners: typer.Typer) -> None:
     """Add the verbs of this room to ``cms partners``."""
     partners.command("show")(show_partner)
+    partners.command("renew")(renew)
     partners.command("sync")(sync)
     partners.command("resync", hidden=True)(sync)
     partners.command("parked")(parked)
@@ -63,6 +64,16 @@ def show_partner(id: str, config: ConfigFile = None, as_json: AsJson = False) ->
         out.print(f"{'last hour':<20} {module}: {counts}", markup=False, highlight=False)
     for each in health["syncs"]:
         out.print(f"{'sync':<20} {_progress(each)}", markup=False, highlight=False)
+
+
+def renew(
+    id: str,
+    version: Annotated[str | None, typer.Option(help="Version of OCPI to move to.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Exchange the tokens of both directions now: on suspicion, or to move to another version."""
+    path, body = f"/partners/{in_path(id)}/renew", {"version": version}
+    print_json(visit(load(config), lambda office: office.post(path, body)))
 
 
 def sync(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ocpi_cpo.auth import Access
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.envelope import Reply
-from ocpi_cpo.server import Call, Route
+from ocpi_cpo.server import Call, Handler, Route
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.offered import dialect_of
 
@@ -16,7 +16,7 @@ class Versions:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", ("versions",), self._versions, Access.REGISTRATION, functional=False),
+            self._route(("versions",), self._versions),
             *(self._details_of(dialect_of(version)) for version in self._config.versions),
         ]
 
@@ -38,4 +38,8 @@ class Versions:
         async def details(call: Call) -> Reply:
             return Reply({"version": version, "endpoints": endpoints})
 
-        return Route("GET", (version,), details, Access.REGISTRATION, functional=False)
+        return self._route((version,), details)
+
+    def _route(self, path: tuple[str, ...], handler: Handler) -> Route:
+        """A registration whose answer was lost is repeated from its beginning, which is here."""
+        return Route("GET", path, handler, Access.REGISTRATION, functional=False, answering=True)

@@ -91,6 +91,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/partners/{id}"): Case("/partners/IN*XXX", found=404, whole=True),
     ("POST", "/partners"): Case("/partners", {"id": "IN*ABC", "name": "A"}, found=201, whole=True),
     ("DELETE", "/partners/{id}"): Case("/partners/IN*XXX", found=404, whole=True),
+    ("POST", "/partners/{id}/renew"): Case("/partners/IN*XXX/renew", {}, found=404, whole=True),
     ("POST", "/partners/{id}/resync"): Case("/partners/IN*XXX/resync", {}, found=404, whole=True),
     ("POST", "/partners/{id}/sync"): Case("/partners/IN*XXX/sync", {}, found=404, whole=True),
     ("GET", "/partners/{id}/parked"): Case("/partners/IN*XXX/parked", found=404, whole=True),

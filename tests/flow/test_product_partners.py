@@ -55,6 +55,20 @@ async def test_a_partner_may_be_sent_everything_again_and_be_left(tmp_path: Path
         fault_free(emsp)
 
 
+async def test_a_partners_tokens_are_renewed_at_once(tmp_path: Path) -> None:
+    async with product(tmp_path) as cpo:
+        emsp = await cpo.partner()
+        before = emsp.connection.outbound
+        await cli(cpo, "partners", "renew", "IN*EMP")
+        assert emsp.connection.outbound != before
+        assert await emsp.pull("locations")
+        async with cpo.api.http.post(
+            cpo.url("/api/v1/partners/IN*EMP/renew"), json={"version": "1.0"}
+        ) as answer:
+            assert answer.status == 400 and "version" in await answer.text()
+        fault_free(emsp)
+
+
 async def test_private_addresses_are_refused_unless_the_config_allows_them(tmp_path: Path) -> None:
     strict = {"ocpi": {"allow_private_addresses": False}}
     async with (

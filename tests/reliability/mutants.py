@@ -427,6 +427,20 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "old-token-ends-first",
+        "ends a partner's old token when it hands out the new one, not when that is used",
+        "O10-kills",
+        f"{HERE}/test_o10_credentials.py::test_o10_killed_at_each_step_of_an_exchange",
+        (
+            Edit(
+                "ocpi_cpo/connections.py",
+                "            if each.replaced_until is None or now < each.replaced_until",
+                "            if each.replaced_until is None or each.answering",
+            ),
+        ),
+        {"CMS_O10_MOMENTS": "26"},
+    ),
+    Mutant(
         "no-pings",
         "lets a quiet line stay quiet until the NAT has forgotten it",
         "L2G",

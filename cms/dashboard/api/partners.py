@@ -40,6 +40,12 @@ class ParkedIn(Intake):
     note: Annotated[str, Field(max_length=1000)] | None = None
 
 
+class RenewIn(Intake):
+    """Without *version* the one that was agreed stays."""
+
+    version: str | None = None
+
+
 def routes(desk: Desk) -> Sequence[Route]:
     """Return the routes of partners; each needs the right to administer."""
     admin = Right.ADMIN
@@ -49,6 +55,7 @@ def routes(desk: Desk) -> Sequence[Route]:
         Route("GET", "/partners/{id}", admin, its.partner),
         Route("POST", "/partners", admin, its.add_partner, InviteIn, status=201),
         Route("DELETE", "/partners/{id}", admin, its.drop_partner),
+        Route("POST", "/partners/{id}/renew", admin, its.renew, RenewIn),
         Route("POST", "/partners/{id}/resync", admin, its.sync, SyncIn),
         Route("POST", "/partners/{id}/sync", admin, its.sync, SyncIn),
         Route("GET", "/partners/{id}/parked", admin, its.parked, answer="array"),
@@ -94,6 +101,14 @@ class Partners:
         only_all_sites(call)
         id = self._partner_id(call)
         await self._desk.partners.unregister(id, call.caller.who)
+        return await self._partner(id)
+
+    async def renew(self, call: Call) -> Any:
+        """Exchange the tokens of both directions, at once."""
+        given: RenewIn = call.body
+        only_all_sites(call)
+        id = self._partner_id(call)
+        await self._desk.partners.renew(id, call.caller.who, given.version)
         return await self._partner(id)
 
     async def sync(self, call: Call) -> Any:
