@@ -213,6 +213,8 @@ class Connections:
     _by_digest: dict[str, PartnerId] = field(default_factory=dict)
     _listeners: list[Callable[[Connection], None]] = field(default_factory=list)
     _locks: dict[PartnerId, asyncio.Lock] = field(default_factory=dict)
+    _dead: set[str] = field(default_factory=set)
+    """Digests of retired tokens: no copy from before brings them back."""
 
     async def load(self) -> None:
         """Take up what the store has."""
@@ -254,6 +256,8 @@ class Connections:
         return self._locks.setdefault(partner, asyncio.Lock())
 
     async def _save(self, connection: Connection, *more: Write) -> None:
+        alive = tuple(each for each in connection.inbound if each.digest not in self._dead)
+        connection = replace(connection, inbound=alive)
         body = plain.canonical(connection).encode()
         failpoints.hit(failpoints.X9)
         await self.store.commit([PutDocument(DOCUMENT, connection.partner, body), *more])
@@ -280,7 +284,14 @@ class Connections:
 
     async def retire(self, partner: PartnerId, used: InboundToken) -> None:
         """Let the tokens that *used* replaced open nothing any more."""
-        await self.change(partner, lambda connection: _retired(connection, used))
+
+        def without(connection: Connection) -> Connection | None:
+            changed = _retired(connection, used)
+            if changed is not None:
+                self._dead |= {each.digest for each in {*connection.inbound} - {*changed.inbound}}
+            return changed
+
+        await self.change(partner, without)
 
     def _keep(self, connection: Connection) -> None:
         before = self._all.get(connection.partner)
