@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import URL, make_url
 
 from cms.app import failpoints
@@ -19,6 +20,9 @@ from tests.services import (
     postgres_binaries,
     unavailable,
 )
+
+settings.register_profile("anywhere", deadline=None)  # a busy machine is no failure
+settings.load_profile("anywhere")
 
 
 @pytest.fixture(scope="session")
