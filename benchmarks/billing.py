@@ -1,22 +1,35 @@
-"""Pricing whole sessions: how many bills a core makes in a second."""
+"""Whole bills: from a charger's sixty samples to a priced CDR, and how many a core makes a second."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
+from decimal import Decimal
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from benchmarks.report import Figure, Report
 from benchmarks.scale import Scale
 from benchmarks.summary import Bound, median
+from cms.domain.cdr import CdrPlace
+from cms.domain.folding import fold
+from cms.domain.ids import EvseUid, LocationId, PartnerId, SessionId, StationId
+from cms.domain.meter import Quantity, Sample
 from cms.domain.rating import rate
+from cms.domain.session import Session, SessionStatus
+from cms.domain.settlement import Billed, settle
 from cms.domain.tariff import Tariff
-from cms.domain.usage import Reading, Usage, usages_from_readings
+from cms.domain.topology import ConnectorFormat, Coordinates, PowerType
+from cms.domain.transaction import ChargingState, EventKind, TransactionEvent
+from cms.domain.usage import Usage, usages_from_readings
 from cms.intake.tariffs import TariffIn
 
 SAMPLES = 60
 GOAL = 2000.0
+BEGUN = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
+KOLKATA = ZoneInfo("Asia/Kolkata")
 
 
 def tariff() -> Tariff:
@@ -39,37 +52,98 @@ def tariff() -> Tariff:
     ).value()
 
 
-def session() -> list[Usage]:
-    """Sixty samples, a minute apart, over the change of price at eight in the evening."""
-    begun = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
-    readings = [
-        Reading(begun + timedelta(minutes=number), 1000 + number * 360 + number % 7, number < 50)
-        for number in range(SAMPLES)
-    ]
-    return list(usages_from_readings(readings))
+def events() -> list[TransactionEvent]:
+    """A start, sixty samples a minute apart over the change of price at eight, and a stop."""
+    told = [_event(EventKind.STARTED, 0, register_wh=1000, id_token="CARD", evse=1)]
+    for number in range(SAMPLES):
+        register = Sample(_at(number), Quantity.ENERGY_REGISTER, _register(number))
+        state = ChargingState.CHARGING if number < 50 else ChargingState.SUSPENDED_BY_CAR
+        told.append(_event(EventKind.UPDATED, number, samples=(register,), charging=state))
+    told.append(_event(EventKind.ENDED, SAMPLES, register_wh=_register(SAMPLES - 1)))
+    return told
+
+
+def _event(kind: EventKind, minutes: int, **more: object) -> TransactionEvent:
+    content = f"{kind}{minutes}".encode()
+    make = cast(Callable[..., TransactionEvent], TransactionEvent)
+    return make(kind, _at(minutes), _at(minutes), content, **more)
+
+
+def _at(minutes: int) -> datetime:
+    return BEGUN + timedelta(minutes=minutes)
+
+
+def _register(number: int) -> int:
+    return 1000 + min(number, 50) * 360 + number % 7 if number < 50 else 19_000
+
+
+def place() -> CdrPlace:
+    """Where it was."""
+    return CdrPlace(
+        LocationId("GOA-1"),
+        PartnerId("IN*CPO"),
+        "1 Beach Road",
+        "Panaji",
+        "IND",
+        Coordinates(Decimal("15.4989"), Decimal("73.8278")),
+        KOLKATA.key,
+        StationId("CS1"),
+        1,
+        EvseUid("CS1-1"),
+        1,
+        "IEC_62196_T2",
+        ConnectorFormat.SOCKET,
+        PowerType.AC_3_PHASE,
+    )
+
+
+def bill(told: list[TransactionEvent], price: Tariff, where: CdrPlace) -> Billed:
+    """Make the bill as ``Settling`` does: fold, usage, rating, trace, CDR."""
+    started = Session(
+        SessionId("S"), StationId("CS1"), 1, SessionStatus.STOPPED, BEGUN, BEGUN, "CARD"
+    )
+    done = settle(started, fold(told), price, where, _at(SAMPLES))
+    assert isinstance(done, Billed)
+    return done
+
+
+def used() -> list[Usage]:
+    """What the session used, for rating alone."""
+    return list(usages_from_readings(fold(events()).readings))
 
 
 async def measure(report: Report, scale: Scale) -> None:
-    """Rate one session again and again."""
+    """Bill one session again and again; then rate it alone."""
     report.chapter("Rating")
-    price, used, zone = tariff(), session(), ZoneInfo("Asia/Kolkata")
-    rounds = [_per_second(price, used, zone, 0.3 if scale.quick else 1.0) for _ in range(3)]
+    price, told, where, usages = tariff(), events(), place(), used()
+    seconds = 0.3 if scale.quick else 1.0
+    bills = [_per_second(lambda: bill(told, price, where), seconds) for _ in range(3)]
+    rates = [_per_second(lambda: rate(price, usages, KOLKATA), seconds) for _ in range(3)]
     report.add(
         Figure(
             f"bills of {SAMPLES} samples and 3 elements",
-            median(rounds),
+            median(bills),
             "/s",
             Bound.AT_LEAST,
             GOAL,
-            note=f"goal of the design; {1e3 / median(rounds):.2f} ms each",
-            detail={"rounds": rounds},
+            note=f"fold, usage, rating and CDR of one core; {1e3 / median(bills):.2f} ms each",
+            detail={"rounds": bills},
+        )
+    )
+    report.add(
+        Figure(
+            f"ratings of {SAMPLES} samples and 3 elements",
+            median(rates),
+            "/s",
+            note=f"rating alone; {1e3 / median(rates):.2f} ms each",
+            detail={"rounds": rates},
         )
     )
 
 
-def _per_second(price: Tariff, used: list[Usage], zone: ZoneInfo, seconds: float) -> float:
-    rated, begun = 0, time.process_time()
+def _per_second(work: Callable[[], object], seconds: float) -> float:
+    done, begun = 0, time.process_time()
     while (spent := time.process_time() - begun) < seconds:
-        rate(price, used, zone)
-        rated += 1
-    return rated / spent
+        work()
+        done += 1
+    return done / spent
