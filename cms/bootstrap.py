@@ -39,7 +39,9 @@ from cms.app.ports import (
     StationLink,
 )
 from cms.app.power_cuts import PowerCuts
+from cms.app.pricing import Pricing
 from cms.app.profiling import Profiling
+from cms.app.quoting import Quoting
 from cms.app.remote import Remote
 from cms.app.reserving import Reserving
 from cms.app.running import RunningPrices
@@ -293,6 +295,7 @@ class Parts:
 
     def _wire_desk(self) -> None:
         self.access = Access(self.administration)
+        self.pricing = Pricing(self.store, self.catalogue, self.live, utc_now)
         self.operator, self.operator_key = self._draw_operator()
         desk = Desk(
             store=self.store,
@@ -311,6 +314,8 @@ class Parts:
             clock=utc_now,
             party=self.config.party.id,
             access=self.access,
+            pricing=self.pricing,
+            quoting=Quoting(self.catalogue, SettlingRules().currency),
         )
         self.api = Api(desk)
 
@@ -332,6 +337,7 @@ class Parts:
         await take_up(defined, self.administration, self.catalogue, self.store)
         await self.reserving.restore(self.kept)
         self._leftovers = await self.remote.give_up_unfinished(self.kept.unfinished_commands)
+        await self.pricing.load()
         await self.roaming.load()
 
     def keep_running(self) -> None:

@@ -1,4 +1,4 @@
-"""Tariffs begin and end by the clock: at that moment the sites that show them have changed.
+"""Prices begin and end by the clock: at that moment the sites that show them have changed.
 
 Nothing in the network moves then, so this looks at the clock and puts the sites into the feed. How
 far it has looked is durable: what began or ended while we were away is told when we are back.
@@ -6,13 +6,18 @@ far it has looked is durable: what began or ended while we were away is told whe
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import Clock, Store
 from cms.app.writes import PutDocument, Touch
+from cms.domain.ids import LocationId, TariffId
+from cms.domain.price_change import PriceChange
+from cms.domain.price_plan import wall_times
 from cms.domain.tariff import Tariff
+from cms.domain.wallclock import passings
 
 LOOK_EVERY_SECONDS = 15.0
 DOCUMENT = "ocpi.tariff_borders"
@@ -26,24 +31,52 @@ class Borders:
         self._clock = clock
 
     async def look(self) -> None:
-        """Touch the sites at which a tariff has begun or ended since the last look."""
+        """Touch what shows another price than at the last look: sites, and single prices."""
         now, since = self._clock(), await self._since()
         if since is None:
             await self._store.commit([_seen(now)])
             return
-        passed = [
-            tariff for tariff in self._catalogue.tariffs.values() if _between(tariff, since, now)
-        ]
-        if not passed:
+        tariffs = set(self._begun(since, now)) | set(self._new_headlines(since, now))
+        sites = set(self._sites(since, now))
+        if not (tariffs or sites):
             return
-        sites = {
-            place.location.id
-            for tariff in passed
-            for place in self._catalogue.connectors_with(tariff.id)
-        }
-        touches = [Touch("location", site) for site in sorted(sites)]
+        touches = [Touch("tariff", id) for id in sorted(tariffs)]
+        touches += [Touch("location", site) for site in sorted(sites)]
         done = await self._store.commit([_seen(now), *touches])
         self._live.publish(done.touched)
+
+    def _begun(self, since: datetime, now: datetime) -> Iterator[TariffId]:
+        """Tariffs of changes that began: who could not be told ahead is told now."""
+        for change in self._changes():
+            if change.tariff in self._catalogue.tariffs and _begins(change, since, now):
+                yield change.tariff
+
+    def _sites(self, since: datetime, now: datetime) -> Iterator[LocationId]:
+        for tariff in tuple(self._catalogue.tariffs.values()):
+            if _between(tariff, since, now):
+                yield from self._showing(tariff.id)
+        for change in self._changes():
+            yield from (each.location for each in change.moments if since < each.at <= now)
+            if since < change.default <= now:
+                yield from self._showing(change.tariff)
+
+    def _new_headlines(self, since: datetime, now: datetime) -> Iterator[TariffId]:
+        """Tariffs whose price of the moment has changed, where a partner reads nothing else."""
+        offers = self._catalogue.offers
+        if not any(map(offers.reads_headline, self._catalogue.partners)):
+            return
+        until = now + timedelta(microseconds=1)
+        for tariff in tuple(self._catalogue.tariffs.values()):
+            times = wall_times(tariff)
+            if times and any(passings(since, until, times, zone) for zone in offers.zones):
+                yield tariff.id
+
+    def _changes(self) -> list[PriceChange]:
+        changes = self._catalogue.offers.changes.values()
+        return [each for each in changes if not each.withdrawn]
+
+    def _showing(self, tariff: TariffId) -> Iterator[LocationId]:
+        return (place.location.id for place in self._catalogue.connectors_with(tariff))
 
     async def _since(self) -> datetime | None:
         kept = (await self._store.documents(DOCUMENT)).get("seen")
@@ -52,6 +85,11 @@ class Borders:
 
 def _seen(now: datetime) -> PutDocument:
     return PutDocument(DOCUMENT, "seen", now.isoformat().encode())
+
+
+def _begins(change: PriceChange, since: datetime, now: datetime) -> bool:
+    moments = (change.default, *(each.at for each in change.moments))
+    return any(since < at <= now for at in moments)
 
 
 def _between(tariff: Tariff, since: datetime, now: datetime) -> bool:

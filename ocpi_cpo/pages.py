@@ -15,7 +15,6 @@ from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
 from cms.app.ports import Clock
 from cms.domain.ids import EvseRef, LocationId, PartnerId, TariffId
-from cms.domain.tariff import TariffKind
 from cms.domain.topology import ChargingStation, Connector, EvseParking, Location
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.versions.dialect import Dialect
@@ -46,14 +45,17 @@ class Network:
         self._parties = parties
         self._clock = clock
 
+    def now(self) -> datetime:
+        """The moment for which prices are looked up."""
+        return self._clock()
+
     def shows(self, site: Location) -> bool:
         """Whether partners hear of *site*, and it has a form in this version."""
         return site.roaming and self.dialect.shows(site, self._parties)
 
     def group(self, partner: PartnerId) -> PartnerId | None:
-        """Return who shares *partner*'s view: itself if the price book names it, else None."""
-        named = any(rule.partner == partner for rule in self.catalogue.rules.values())
-        return partner if named else None
+        """Return who shares *partner*'s view: itself if its prices may be its own, else None."""
+        return partner if self.catalogue.offers.particular(partner) else None
 
     def sites(self) -> list[Location]:
         """Every site, by creation and id: an update never moves one."""
@@ -97,13 +99,8 @@ class Network:
 
         The usual one, because some read no further. ``Borders`` touches the site when it changes.
         """
-        now, kinds = self._clock(), dict[TariffKind | None, TariffId]()
-        for id in self.catalogue.tariff_ids(place, plug, partner):
-            own = self.catalogue.tariffs.get(id)
-            if own is not None and own.valid_at(now):
-                kinds.setdefault(own.kind, id)
-        usual = (None, TariffKind.REGULAR)
-        return [id for _, id in sorted(kinds.items(), key=lambda item: item[0] not in usual)]
+        offered = self.catalogue.offered(place, plug, partner, self._clock())
+        return [each.id for each in offered]
 
     def visible(self, ref: EvseRef) -> EvsePlace | None:
         """Return where an EVSE stands, if partners may see it."""

@@ -9,6 +9,8 @@ import structlog
 
 from cms.app.catalogue import EvsePlace
 from cms.app.ports import Dated, DatedCdr, Store
+from cms.app.pricing import READ_TARIFF
+from cms.app.writes import Delivery, PutDelivery, Touch, Write
 from cms.domain.charging_profile import ActiveSchedule
 from cms.domain.ids import PartnerId, SessionId, TariffId
 from cms.domain.rated import Rating
@@ -121,22 +123,54 @@ class Renderer:
         )
 
     def tariffs(self, partner: PartnerId) -> list[Tariff]:
-        """Return the tariffs that *partner* may see: all but those written for others only."""
-        others = self._for_others(partner)
+        """Return the tariffs that *partner* may see, as it sees them: all but those written for
+        others only."""
+        return [
+            form
+            for id in sorted(self._catalogue.tariffs)
+            for form in self.tariff_forms(id, partner)
+        ]
+
+    def tariff_forms(self, id: TariffId, partner: PartnerId) -> list[Tariff]:
+        """Return what *partner* is shown in the place of one of our tariffs; nothing if it is not
+        for it, or begins later and this version of OCPI cannot say so."""
+        if not self.tariff_visible(id, partner):
+            return []
+        now = self._network.now()
         return [
             each
-            for id, each in sorted(self._catalogue.tariffs.items())
-            if id not in others or id in self._shown(partner)
+            for each in self._catalogue.offers.forms(id, partner, now)
+            if self._dialect.dates_tariffs or each.valid_from is None or each.valid_from <= now
         ]
 
     def tariff_visible(self, id: TariffId, partner: PartnerId) -> bool:
         return id not in self._for_others(partner) or id in self._shown(partner)
 
+    async def took(self, partner: PartnerId, form: Tariff, *, read: bool = False) -> None:
+        """Note that *partner* has a tariff; where a change of price waited for that, its sites
+        show it from now on.
+
+        Args:
+            read: it asked for it itself, so no delivery of ours says so.
+        """
+        offers = self._catalogue.offers
+        if not offers.took(partner, form):
+            return
+        base = offers.base_of(form.id)
+        sites = {place.location.id for place in self._catalogue.connectors_with(base)}
+        unit: list[Write] = [Touch("location", site) for site in sorted(sites)]
+        if read:
+            now = self._network.now()
+            unit.append(PutDelivery(Delivery(partner, READ_TARIFF, base, "delivered", 0, now)))
+        done = await self._store.commit(unit)
+        self._live.publish(done.touched)
+
     def tariff(self, own: Tariff) -> Json:
         return self._dialect.tariff(own, self._party, self.tariff_updated(own))
 
     def tariff_updated(self, own: Tariff) -> datetime:
-        return self._live.updated("tariff", own.id) or own.valid_from or _DAWN
+        base = self._catalogue.offers.base_of(own.id)
+        return self._live.updated("tariff", base) or own.valid_from or _DAWN
 
     def tariff_party(self, own: Tariff | None) -> PartnerId:
         """Return which of our parties a tariff belongs to."""
@@ -144,19 +178,15 @@ class Renderer:
 
     def _for_others(self, partner: PartnerId) -> set[TariffId]:
         """Return the tariffs that the price book shows to particular other partners."""
-        return {
-            rule.tariff
-            for rule in self._catalogue.rules.values()
-            if rule.partner not in (None, partner)
-        }
+        offers = self._catalogue.offers
+        return offers.versions_of(
+            rule.tariff for rule in offers.all_rules() if rule.partner not in (None, partner)
+        )
 
     def _shown(self, partner: PartnerId) -> set[TariffId]:
         """Return the tariffs that are for *partner* as well: by a rule, or at a connector."""
-        ruled = {
-            rule.tariff
-            for rule in self._catalogue.rules.values()
-            if rule.partner in (None, partner)
-        }
+        offers = self._catalogue.offers
+        ruled = {rule.tariff for rule in offers.all_rules() if rule.partner in (None, partner)}
         base = {
             tariff
             for station in self._catalogue.stations.values()
@@ -164,7 +194,7 @@ class Renderer:
             for plug in evse.connectors
             for tariff in plug.tariffs
         }
-        return ruled | base
+        return offers.versions_of(ruled | base)
 
 
 def _shown(what: str, make: Callable[[], Json]) -> Json | None:

@@ -171,8 +171,16 @@ class Administration:
     # -- prices
 
     async def put_tariff(self, tariff: Tariff, by: By) -> Tariff:
-        """Add or replace a tariff. Running sessions keep the one that they started with."""
+        """Add or replace a tariff. Running sessions keep the one that they started with.
+
+        Raises:
+            Forbidden: the config file defines it.
+            Conflict: a newer version has taken its place, so nobody would be offered it.
+        """
         before = self._catalogue.tariffs.get(tariff.id)
+        newer = self._catalogue.offers.superseded_by(tariff.id)
+        if newer is not None and newer.first <= self._clock():
+            raise Conflict(f"{newer.tariff} has taken the place of {tariff.id}; change that one")
         _not_of_file(tariff.id in self._catalogue.file_tariffs, by, f"tariff {tariff.id}")
         if before == tariff:
             return tariff
@@ -181,6 +189,7 @@ class Administration:
             self._entry(by, "tariff", tariff.id, before, tariff),
         )
         self._catalogue.tariffs[tariff.id] = tariff
+        self._catalogue.offers.forget(tariff.id)
         return tariff
 
     async def drop_tariff(self, id: TariffId, by: By) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cms.app.offers import Offers
 from cms.app.ports import Restored
 from cms.domain.ids import (
     EvseRef,
@@ -64,6 +65,7 @@ class Catalogue:
         self.file_rules: set[str] = set()
         self.file_tokens: set[TokenKey] = set()
         self.rules: dict[str, TariffRule] = {}
+        self.offers = Offers(self.tariffs, self.rules)
         self.partners: dict[PartnerId, Partner] = {}
         self.api_keys: dict[str, ApiKey] = {}
         self._spelling: dict[str, StationId] = {}
@@ -91,6 +93,8 @@ class Catalogue:
 
     def put_location(self, location: Location) -> None:
         self.locations[location.id] = location
+        if location.zone not in self.offers.zones:
+            self.offers.zones = (*self.offers.zones, location.zone)
         (self.private.discard if location.roaming else self.private.add)(location.id)
         self._by_location.setdefault(location.id, {})
 
@@ -141,36 +145,37 @@ class Catalogue:
     def tariffs_for(
         self, ref: EvseRef, connector: int, partner: PartnerId | None, now: datetime
     ) -> Sequence[Tariff]:
-        """Return the tariffs that hold now at a connector for *partner*, best first."""
+        """Return the tariffs that *partner* is offered at a connector, the usual one first."""
         place = self.place(ref)
         found = place.evse.connector(connector) if place else None
         if place is None or found is None:
             return ()
-        return [
-            tariff
-            for id in self.tariff_ids(place, found, partner)
-            if (tariff := self.tariffs.get(id)) is not None and tariff.valid_at(now)
-        ]
+        return self.offered(place, found, partner, now)
 
-    def tariff_ids(
-        self, place: EvsePlace, connector: Connector, partner: PartnerId | None
-    ) -> tuple[TariffId, ...]:
-        """Return the ids that the price book names for a connector, valid now or not."""
-        where = Place(place.location.id, EvseUid(place.evse.uid), connector.number)
-        return choose(self.rules.values(), connector.tariffs, where, partner)
+    def offered(
+        self, place: EvsePlace, connector: Connector, partner: PartnerId | None, now: datetime
+    ) -> Sequence[Tariff]:
+        """Return the tariffs that *partner* is offered at a connector, the usual one first."""
+        uid = EvseUid(place.evse.uid)
+        return self.offers.at(place.location, uid, connector, partner, now)
 
     def connectors_with(self, tariff: TariffId) -> Iterator[EvsePlace]:
-        """Every EVSE with a connector that shows *tariff* to somebody."""
+        """Every EVSE with a connector that shows *tariff* to somebody, now or later."""
+        audience = {None, *(rule.partner for rule in self.offers.all_rules())}
         for station in self.stations.values():
             for evse in station.evses:
-                if (place := self.place(evse.ref)) is not None and self._shows(place, tariff):
+                place = self.place(evse.ref)
+                if place is not None and self._shows(place, tariff, audience):
                     yield place
 
-    def _shows(self, place: EvsePlace, tariff: TariffId) -> bool:
-        audience = {None, *(rule.partner for rule in self.rules.values())}
+    def _shows(
+        self, place: EvsePlace, tariff: TariffId, audience: Iterable[PartnerId | None]
+    ) -> bool:
+        rules = tuple(self.offers.all_rules())
         return any(
-            tariff in self.tariff_ids(place, connector, partner)
-            for connector in place.evse.connectors
+            tariff in self.offers.versions_of(choose(rules, plug.tariffs, where, partner))
+            for plug in place.evse.connectors
+            for where in (Place(place.location.id, EvseUid(place.evse.uid), plug.number),)
             for partner in audience
         )
 

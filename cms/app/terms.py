@@ -13,11 +13,11 @@ from cms.app.remote import limit_of
 from cms.app.reservations import Reservations
 from cms.app.vouching import Vouchers
 from cms.app.writes import CommandRecord, KeepTariff, PutReservation, Write
-from cms.domain.ids import EvseRef, ReservationId, SessionId, StationId, TariffHash
+from cms.domain.ids import EvseRef, PartnerId, ReservationId, SessionId, StationId, TariffHash
 from cms.domain.reservation import Reservation, used
 from cms.domain.session import NO_LIMIT, Limit, Session, evolve_session
-from cms.domain.tariff import Tariff, tariff_hash
-from cms.domain.token import AuthMethod, Decision, Verdict
+from cms.domain.tariff import Tariff, kind_of_profile, tariff_hash
+from cms.domain.token import AuthMethod, Decision, Token, Verdict
 from cms.domain.transaction import EventKind, Flag, TransactionEvent
 
 _AROUND = timedelta(minutes=15)
@@ -206,8 +206,7 @@ class Terms:
         at = session.received_at
         if Flag.TIME_IMPLAUSIBLE not in session.flags:
             at = session.started_at
-        tariffs = self._catalogue.tariffs_for(session.ref, connector, owner, at)
-        tariff = tariffs[0] if tariffs else None
+        tariff = self._price(session, connector, owner, token, at)
         return evolve_session(
             session,
             token=token,
@@ -219,6 +218,24 @@ class Terms:
             tariff=None if tariff is None else self._hash(tariff),
             currency=None if tariff is None else tariff.currency,
         )
+
+    def _price(
+        self,
+        session: Session,
+        connector: int,
+        owner: PartnerId | None,
+        token: Token | None,
+        at: datetime,
+    ) -> Tariff | None:
+        """Return what was shown to who pays: the kind that the token prefers, else the usual."""
+        shown = self._catalogue.tariffs_for(session.ref, connector, owner, at)
+        wanted = None if token is None else kind_of_profile(token.default_profile)
+        found = next((each for each in shown if wanted is not None and each.kind is wanted), None)
+        if found is None:
+            found = shown[0] if shown else None
+        if owner is None or found is None:
+            return found
+        return self._catalogue.offers.shown_headline(owner, found.id) or found
 
     def tariff(self, session: Session) -> Tariff | None:
         """Return the tariff that was frozen when *session* started."""

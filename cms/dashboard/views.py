@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from cms.app.casefile import Story
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import DatedCdr, ParkedObject
+from cms.app.quoting import Quote
 from cms.app.sums import DaySum
 from cms.domain.audit import AuditEntry, WorkItem
-from cms.domain.money import Price
+from cms.domain.derived import PriceBook
+from cms.domain.money import Price, to_decimal
 from cms.domain.partner import ApiKey, Partner
+from cms.domain.price_change import PriceChange
 from cms.domain.reservation import Reservation
 from cms.domain.session import Session
 from cms.domain.status import EvseState
@@ -221,6 +227,90 @@ def tariff(each: Tariff) -> Json:
         days = element["restrictions"]["day_of_week"]
         element["restrictions"]["day_of_week"] = [day + 1 for day in days]
     return view
+
+
+def price_book(each: PriceBook) -> Json:
+    return {
+        "id": each.id,
+        "percent": each.markup.percent,
+        "per_kwh": each.markup.per_kwh,
+        "per_session": each.markup.per_session,
+        "currency": each.currency,
+        "partners": sorted(each.partners),
+    }
+
+
+def price_change(each: PriceChange, now: datetime) -> Json:
+    """A change of prices; *state* is scheduled, beginning (some sites), begun or withdrawn."""
+    state = "begun" if each.last <= now else "beginning" if each.first <= now else "scheduled"
+    return {
+        "id": each.id,
+        "state": "withdrawn" if each.withdrawn else state,
+        "tariff": each.tariff,
+        "replaces": each.replaces,
+        "restores": each.restores,
+        "rule": None if each.rule is None else as_plain(each.rule),
+        "begins": [{"site": moment.location, "at": moment.at} for moment in each.moments],
+        "unacknowledged": each.unacknowledged,
+        "made_at": each.made_at,
+        "made_by": each.made_by,
+        "withdrawn_at": each.withdrawn_at,
+    }
+
+
+def quote(each: Quote) -> Json:
+    """What a planned charge costs, line by line as a bill would show it."""
+    total = each.rating.total
+    return {
+        "site": each.place.location.id,
+        "evse": each.place.evse.uid,
+        "connector": each.connector.number,
+        "partner": each.partner,
+        "tariff": tariff(each.tariff),
+        "power_w": each.power_w,
+        "start": each.start,
+        "end": each.end,
+        "energy_wh": each.plan.energy,
+        "charging_seconds": int(each.plan.charging.total_seconds()),
+        "parking_seconds": int(each.plan.parking.total_seconds()),
+        "lines": [
+            {
+                "dimension": line.dimension,
+                "element": line.element,
+                "volume": _number(line.volume),
+                "billed": _number(line.billed),
+                "price": line.price,
+                "basis": line.basis,
+                "net": to_decimal(line.net),
+                "gross": to_decimal(line.gross),
+            }
+            for line in each.rating.lines
+        ],
+        "periods": [
+            {
+                "start": period.start,
+                "end": period.end,
+                "kind": period.kind,
+                "energy_wh": _number(period.wh),
+                "energy_element": period.energy,
+                "time_element": period.time,
+            }
+            for period in each.rating.periods
+        ],
+        "currency": each.rating.currency,
+        "total_net": total.net.amount,
+        "taxes": [
+            {"name": tax.name, "percent": tax.percent, "amount": tax.amount.amount}
+            for tax in total.taxes
+        ],
+        "rounding": None if total.rounding is None else total.rounding.amount,
+        "total_gross": total.gross.amount,
+        "trace": list(each.rating.trace),
+    }
+
+
+def _number(value: int | Fraction) -> int | Decimal:
+    return value if isinstance(value, int) else to_decimal(value)
 
 
 def story(each: Story) -> Json:

@@ -207,6 +207,11 @@ def _wall_times(rules: Sequence[Restrictions]) -> frozenset[time]:
     return frozenset(times)
 
 
+def wall_times(tariff: Tariff) -> frozenset[time]:
+    """Return the times of day at which a price of *tariff* may change."""
+    return _wall_times([element.restrictions for element in tariff.elements])
+
+
 def _group_masks(sizes: Sequence[int]) -> list[int]:
     masks, place = [], 0
     for size in sizes:

@@ -5,6 +5,7 @@ Both are answers of the one rating engine for an imagined session at constant po
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -71,3 +72,58 @@ def energy_for(
         else:
             high = middle - 1
     return None if low < 0 else Wh(low * GRAIN_WH)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a planned charge comes to.
+
+    Attributes:
+        energy: Wh.
+        charging, parking: how long it takes power, and how long it stays after that.
+    """
+
+    energy: Wh
+    charging: timedelta
+    parking: timedelta
+
+
+def planned(
+    tariff: Tariff,
+    start: datetime,
+    power_w: int,
+    zone: ZoneInfo,
+    *,
+    energy: int | None = None,
+    stay: timedelta | None = None,
+    budget: Money | None = None,
+) -> Plan | None:
+    """Return how much a charge takes until the first of its limits is reached.
+
+    Args:
+        energy: Wh that are wanted.
+        stay: how long the vehicle stays; what is left of it after charging is parking.
+        budget: gross, for charging; parking that follows is not within it.
+
+    Returns:
+        ``None`` if the budget does not even pay for the start.
+
+    Raises:
+        InvalidValue: nothing is limited, or what is given cannot be.
+    """
+    if power_w <= 0:
+        raise InvalidValue("power_kw", f"{power_w} W is not above 0")
+    limits = [] if energy is None else [energy]
+    if stay is not None:
+        limits.append(int(stay.total_seconds()) * power_w // 3600)
+    if budget is not None:
+        bought = energy_for(tariff, start, budget, power_w, zone)
+        if bought is None:
+            return None
+        limits.append(bought)
+    if not limits:
+        raise InvalidValue("kwh", "give kwh, minutes or amount")
+    most = min(min(limits), MOST_WH)
+    charging = timedelta(seconds=-(-most * 3600 // power_w))
+    parking = timedelta() if stay is None else max(stay - charging, timedelta())
+    return Plan(Wh(most), charging, parking)

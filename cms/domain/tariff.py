@@ -55,6 +55,18 @@ class TariffKind(StrEnum):
     REGULAR = "regular"
 
 
+def kind_of_profile(profile: str | None) -> TariffKind | None:
+    """Return the kind of tariff that a driver's preference asks for: ``CHEAP``, ``FAST``,
+    ``GREEN`` or ``REGULAR``; None for none, or one that we do not know."""
+    match (profile or "").casefold():
+        case "cheap" | "fast" | "green" as name:
+            return TariffKind(f"profile_{name}")
+        case "regular":
+            return TariffKind.REGULAR
+        case _:
+            return None
+
+
 class ReservationPhase(StrEnum):
     """Elements with one of these price reserved time, and nothing else does."""
 
@@ -223,10 +235,14 @@ class PriceLimit:
 
 @dataclass(frozen=True, slots=True)
 class DisplayText:
-    """Words for people, in one language (ISO 639-1)."""
+    """Words for people, in one language (ISO 639-1, two small letters)."""
 
     language: str
     text: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z]{2}", self.language):
+            raise InvalidValue("language", f"{self.language!r} is not a code of two small letters")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import date, time
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from cms.domain.derived import Markup, PriceBook
 from cms.domain.errors import InvalidValue
 from cms.domain.ids import EvseUid, LocationId, PartnerId, TariffId
+from cms.domain.price_change import Unacknowledged
 from cms.domain.tariff import (
     ALWAYS,
     Basis,
@@ -93,8 +95,8 @@ class LimitIn(Intake):
 
 
 class TextIn(Intake):
-    language: Annotated[str, Field(min_length=2, max_length=2)]
-    text: Annotated[str, Field(max_length=512)]
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+    text: Annotated[str, Field(min_length=1, max_length=512)]
 
 
 class TariffIn(Intake):
@@ -113,6 +115,15 @@ class TariffIn(Intake):
     valid_to: Moment | None = None
     names: tuple[TextIn, ...] = ()
     alt_url: str | None = None
+
+    @field_validator("names")
+    @classmethod
+    def _each_language_once(cls, names: tuple[TextIn, ...]) -> tuple[TextIn, ...]:
+        languages = [each.language for each in names]
+        for language in languages:
+            if languages.count(language) > 1:
+                raise ValueError(f"the language {language!r} is given twice")
+        return names
 
     def value(self) -> Tariff:
         return Tariff(
@@ -157,3 +168,72 @@ class RuleIn(Intake):
             None if self.evse is None else EvseUid(self.evse),
             self.connector,
         )
+
+
+class VersionIn(Intake):
+    """A new version of a tariff (*tariff*), or a new line of the price book (*rule*), that begins
+    at *at*: by default each site's next local midnight."""
+
+    tariff: TariffIn | None = None
+    rule: RuleIn | None = None
+    at: Moment | None = None
+    unacknowledged: Unacknowledged = Unacknowledged.KEEP
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> VersionIn:
+        if (self.tariff is None) == (self.rule is None):
+            raise ValueError("give either tariff or rule")
+        return self
+
+
+class RollbackIn(Intake):
+    """When the old prices are to hold again; by default each site's next local midnight."""
+
+    at: Moment | None = None
+
+
+class BookIn(Intake):
+    """A mark-up on every base price, for some partners. Amounts are on the base's own basis."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,12}$")]
+    percent: Annotated[Decimal, Field(ge=-100, le=1000)] = Decimal(0)
+    per_kwh: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+    per_session: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    partners: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}\*[A-Z0-9]{3}$")], ...] = ()
+
+    def value(self) -> PriceBook:
+        return PriceBook(
+            self.id,
+            Markup(self.percent, self.per_kwh, self.per_session),
+            frozenset(map(PartnerId, self.partners)),
+            self.currency,
+        )
+
+
+class QuoteIn(Intake):
+    """A charge that is planned: where, for whom, from when, and how much of what.
+
+    The connector is named by *handle* (an EVSE's uid or the number printed on it) or by *location*
+    and *evse* (its uid); *connector* is needed where the EVSE has several. At least one of *kwh*,
+    *minutes* and *amount* (gross) says how much; of several the one that is reached first ends the
+    charging, and *minutes* that are left over are parking.
+    """
+
+    handle: str | None = None
+    location: str | None = None
+    evse: str | None = None
+    connector: Annotated[int, Field(ge=1)] | None = None
+    partner: Annotated[str, Field(pattern=r"^[A-Z]{2}\*[A-Z0-9]{3}$")] | None = None
+    profile: Literal["CHEAP", "FAST", "GREEN", "REGULAR"] | None = None
+    kwh: Annotated[Decimal, Field(ge=0, le=1000)] | None = None
+    minutes: Annotated[Decimal, Field(gt=0, le=44640)] | None = None
+    amount: Annotated[Decimal, Field(ge=0, lt=10**9)] | None = None
+    power_kw: Annotated[Decimal, Field(gt=0, le=5000)] | None = None
+    start: Moment | None = None
+
+    @model_validator(mode="after")
+    def _how_much(self) -> QuoteIn:
+        if self.kwh is None and self.minutes is None and self.amount is None:
+            raise ValueError("give kwh, minutes or amount")
+        return self

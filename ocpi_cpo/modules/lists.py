@@ -87,6 +87,8 @@ class Lists:
             and call.party in (None, self._render.tariff_party(each))
         ]
         cut = found[asked.offset : asked.offset + asked.limit]
+        for each in cut:
+            await self._render.took(call.caller.partner, each, read=True)
         return self._page(call, asked, len(found), [self._render.tariff(each) for each in cut])
 
     def _page(self, call: Call, asked: Window, total: int, bodies: list[Any]) -> Reply:

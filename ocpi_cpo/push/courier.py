@@ -19,6 +19,7 @@ from cms.app.ports import Change, Clock, DatedCdr, Store
 from cms.app.writes import Delivery, KeepExchange, PutDelivery, PutWorkItem, Write
 from cms.domain.audit import WorkAction, WorkItem, WorkType
 from cms.domain.ids import CdrId, EvseRef, LocationId, PartnerId, SessionId, TariffId
+from cms.domain.tariff import Tariff
 from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.connections import Connection
 from ocpi_cpo.pages import Pages, status_of
@@ -139,28 +140,49 @@ class Courier:
     # -- tariffs
 
     async def _tariff(self, connection: Connection, change: Change) -> Told:
-        id = TariffId(change.key)
-        own = self._network.catalogue.tariffs.get(id)
-        if own is not None and self._render.tariff_visible(id, self._partner):
-            return await self._put_tariff(connection, id)
+        """Bring a tariff in the forms that the partner is shown; take back those it had before."""
+        base = TariffId(change.key)
+        forms = self._render.tariff_forms(base, self._partner)
+        for form in forms:
+            told = await self._put_tariff(connection, form)
+            if told.result is not Result.DONE:
+                return told
+        gone = [id for id in await self._told_of(base) if id not in {each.id for each in forms}]
+        for id in gone:
+            told = await self._drop_tariff(connection, id)
+            if told.result is not Result.DONE:
+                return told
+        return DONE if forms or gone else NOTHING
+
+    async def _told_of(self, base: TariffId) -> list[TariffId]:
+        """Return under which ids the partner knows one of our tariffs."""
+        offers = self._network.catalogue.offers
+        rows = await self._store.deliveries(self._partner, "delivered")
+        return [
+            TariffId(row.key)
+            for row in rows
+            if row.kind == "tariff" and row.place is not None
+            if row.key == base or offers.base_of(TariffId(row.key)) == base
+        ]
+
+    async def _drop_tariff(self, connection: Connection, id: TariffId) -> Told:
         known = await self._delivery("tariff", id)
-        if known is None or known.place is None:
-            return NOTHING
-        url = self._url(connection, "tariffs", known.place.split(" ", 1)[-1], id)
+        party = ((known.place if known is not None else None) or "").split(" ", 1)[-1]
+        url = self._url(connection, "tariffs", party, id)
         answer = await self._send(connection, "DELETE", url, None, "tariff", id)
         if answer.ok or answer.kind is Kind.MISSING:
             await self._keep_delivery("tariff", id, "delivered", place=None)
             return DONE
         return self._judged(answer)
 
-    async def _put_tariff(self, connection: Connection, id: TariffId) -> Told:
-        own = self._network.catalogue.tariffs[id]
-        party = self._render.tariff_party(own)
-        url, body = self._url(connection, "tariffs", party, id), self._render.tariff(own)
+    async def _put_tariff(self, connection: Connection, form: Tariff) -> Told:
+        id, party = form.id, self._render.tariff_party(form)
+        url, body = self._url(connection, "tariffs", party, id), self._render.tariff(form)
         told = await self._put(connection, url, body, "tariff", id, sender=party)
         if told.result is Result.DONE:
-            place = f"{connection.mark('tariffs')} {party}"
+            place = f"{connection.generation} {party}"
             await self._keep_delivery("tariff", id, "delivered", place=place)
+            await self._render.took(self._partner, form)
         return told
 
     async def _tariffs_first(self, connection: Connection, body: Json) -> Told:
@@ -171,10 +193,15 @@ class Courier:
             known = await self._delivery("tariff", id)
             place = (known.place if known is not None else None) or ""
             if not place.startswith(f"{connection.mark('tariffs')} "):
-                told = await self._put_tariff(connection, id)
+                form = self._form(id)
+                told = await self._put_tariff(connection, form) if form is not None else DONE
                 if told.result in (Result.AGAIN, Result.STOP):
                     return told
         return DONE
+
+    def _form(self, id: TariffId) -> Tariff | None:
+        offers = self._network.catalogue.offers
+        return offers.form(id, self._partner, self._network.now())
 
     # -- locations
 

@@ -145,6 +145,10 @@ class Dialect(Protocol):
     def tariffs_in(self, location: Json) -> Sequence[str]:
         """Return the ids of the tariffs that a location of this version shows, each once."""
 
+    @property
+    def dates_tariffs(self) -> bool:
+        """Whether a tariff can be sent ahead of the moment from which it holds."""
+
     def tariff(self, own: Tariff, party: PartnerId, updated: datetime) -> Json: ...
     def session(
         self,

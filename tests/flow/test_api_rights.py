@@ -39,6 +39,8 @@ class Case:
 
 _START = {"token": CARD}
 _RESERVE = {"token": CARD, "expires_at": "2099-01-01T00:00:00Z"}
+CHARGER = "{charger}-1"
+"""Filled in, in a body too."""
 _DAYS = "first=2020-01-01&last=2020-02-01"
 CASES: dict[tuple[str, str], Case] = {
     ("GET", "/sites"): Case("/sites", listing=True),
@@ -85,6 +87,15 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/tariff-rules"): Case("/tariff-rules", listing=True),
     ("PUT", "/tariff-rules/{id}"): Case("/tariff-rules/R", {"id": "R", "tariff": "SHELF"}, whole=True),
     ("DELETE", "/tariff-rules/{id}"): Case("/tariff-rules/NONE", found=404, whole=True),
+    ("GET", "/price-books"): Case("/price-books", whole=True),
+    ("PUT", "/price-books/{id}"): Case("/price-books/B", {"id": "B", "percent": "5"}, whole=True),
+    ("DELETE", "/price-books/{id}"): Case("/price-books/NONE", found=404, whole=True),
+    ("GET", "/price-changes"): Case("/price-changes", whole=True),
+    ("POST", "/price-changes"): Case("/price-changes", {"rule": {"id": "L", "tariff": "SHELF"}}, found=201, whole=True),
+    ("POST", "/price-changes/preview"): Case("/price-changes/preview", {"tariff": tariff()}, whole=True),
+    ("GET", "/price-changes/{id}"): Case("/price-changes/NONE", found=404, whole=True),
+    ("POST", "/price-changes/{id}/rollback"): Case("/price-changes/NONE/rollback", {}, found=404, whole=True),
+    ("POST", "/quotes"): Case("/quotes", {"handle": CHARGER, "kwh": "10"}),
     ("GET", "/tokens"): Case("/tokens", whole=True),
     ("PUT", "/tokens/{uid}"): Case("/tokens/T", {"uid": "T"}, whole=True),
     ("GET", "/partners"): Case("/partners", whole=True),
@@ -125,6 +136,13 @@ def at(case: Case, them: Owners, where: str) -> str:
     )
 
 
+def body(case: Case, them: Owners, where: str) -> Any:
+    """The body, with the EVSE that it names filled in."""
+    if isinstance(case.body, dict) and case.body.get("handle") == CHARGER:
+        return {**case.body, "handle": f"{them.identity(where)}-1"}
+    return case.body
+
+
 def test_every_route_has_its_row() -> None:
     assert set(ROUTES) - {("GET", "/events")} == set(CASES)
 
@@ -132,7 +150,9 @@ def test_every_route_has_its_row() -> None:
 async def test_nobody_gets_anything(them: Owners) -> None:
     for (method, path), case in CASES.items():
         for key in (None, "cms_operator_wrong", "nonsense"):
-            status, answer = await them.ask(method, at(case, them, HERE), case.body, key=key)
+            status, answer = await them.ask(
+                method, at(case, them, HERE), body(case, them, HERE), key=key
+            )
             assert status == 401, f"{method} {path} with {key}: {status} {answer}"
 
 
@@ -141,7 +161,9 @@ async def test_a_key_without_the_right_gets_403_and_with_it_what_it_asked(them: 
     for (method, path), case in CASES.items():
         needed = ROUTES[method, path].right
         for right, key in keys.items():
-            status, answer = await them.ask(method, at(case, them, HERE), case.body, key=key)
+            status, answer = await them.ask(
+                method, at(case, them, HERE), body(case, them, HERE), key=key
+            )
             may = right in (needed, Right.ADMIN)
             assert status == (case.found if may else 403), f"{right} {method} {path}: {answer}"
 
@@ -151,8 +173,8 @@ async def test_an_owner_sees_and_does_nothing_at_other_sites(them: Owners) -> No
     here, there = await them.key(*rights, sites=[HERE]), await them.key(*rights, sites=[THERE])
     for (method, path), case in CASES.items():
         address = at(case, them, HERE)
-        own, _ = await them.ask(method, address, case.body, key=here)
-        other, told = await them.ask(method, address, case.body, key=there)
+        own, _ = await them.ask(method, address, body(case, them, HERE), key=here)
+        other, told = await them.ask(method, address, body(case, them, HERE), key=there)
         name = f"{method} {path}"
         if case.whole:
             assert (own, other) == (403, 403), name

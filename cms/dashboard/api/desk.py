@@ -13,7 +13,9 @@ from cms.app.casefile import CaseFile
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import Clock, Page, PartnerDesk, StationLog, Store, WorkDesk
+from cms.app.pricing import Pricing
 from cms.app.profiling import Profiling
+from cms.app.quoting import Quoting
 from cms.app.remote import Remote
 from cms.app.reserving import Reserving
 from cms.app.sums import Sums
@@ -47,6 +49,8 @@ class Desk:
     clock: Clock
     party: PartnerId
     access: Access
+    pricing: Pricing
+    quoting: Quoting
 
     def station(self, call: Call) -> ChargingStation:
         """Return the charger that the path's ``{id}`` names, in whatever case it is spelled.

@@ -36,6 +36,7 @@ class V211(V221):
     """One party on each side, no routing, tokens as they are; everything else is translated."""
 
     version = "2.1.1"
+    dates_tariffs = False
     raw_tokens = True
     routed = False
     selective = True

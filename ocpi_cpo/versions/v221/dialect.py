@@ -38,6 +38,7 @@ from ocpi_cpo.wire import Json, shortened, stamp
 
 class V221:
     version = "2.2.1"
+    dates_tariffs = True
     raw_tokens = False
     routed = True
     selective = False
