@@ -13,7 +13,7 @@ BLACK = "█████"
 MOST_SHOWN_CHARACTERS = 2000
 _TELLING = ("authorization", "content-type", "x-request-id", "x-correlation-id")
 _TOKEN = re.compile(r'("token"\s*:\s*")[^"]*(")')
-_HEADER = re.compile(r"(?i)\b(token|bearer|basic) [^\s'\"]+")
+_HEADER = re.compile(r"(?i)(authorization: *\w+) [^\s'\"]+")
 
 
 class NoAnswer(Exception):

@@ -235,11 +235,11 @@ class Listener:
             {"identifier": module, "role": role, "url": self.url(module, door)}
             for module, role in offered
         ]
-        endpoints.append(
-            {"identifier": "xxchk_custom", "role": "SENDER", "url": self.url("x", door)}
-        )
-        if self.version == "2.1.1":
+        if self.version == "2.1.1":  # where the list of modules is closed
             endpoints = [{k: v for k, v in each.items() if k != "role"} for each in endpoints]
+        else:
+            own = {"identifier": "xxchk_custom", "role": "SENDER", "url": self.url("x", door)}
+            endpoints.append(own)
         return {"version": self.version, "endpoints": endpoints}
 
     def _authorised(self, arrival: Arrival) -> Json:

@@ -83,7 +83,8 @@ def moment(text: Any) -> datetime | None:
 
 
 def just_after(at: datetime) -> datetime:
-    return at + timedelta(milliseconds=1)
+    """The next moment that can be written as exactly as *at* is: whole seconds stay whole."""
+    return at + (timedelta(milliseconds=1) if at.microsecond else timedelta(seconds=1))
 
 
 def authorization(token: str, version: str) -> str:

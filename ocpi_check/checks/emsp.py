@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ocpi_check.catalogue import EMSP, Checks, Phase, Skipped, demand
@@ -109,10 +109,17 @@ async def given_back(on: Ground) -> None:
 # -- what a CPO pushes
 
 
+def written(on: Ground, at: datetime) -> str:
+    """A time in the version's form: 2.1.1 has whole seconds."""
+    return (
+        stamp(at.replace(microsecond=0)).replace(".000", "") if on.version == "2.1.1" else stamp(at)
+    )
+
+
 def place(on: Ground) -> Json:
     """A location of ours, in the version's form."""
     country, party = on.us()
-    time = stamp(now())
+    time = written(on, now())
     old = on.version == "2.1.1"
     plug: Json = {
         "id": PLUG, "standard": "IEC_62196_T2", "format": "SOCKET", "power_type": "AC_3_PHASE",
@@ -136,7 +143,7 @@ def tariff(on: Ground) -> Json:
     component: Json = {"type": "ENERGY", "price": 0.25, "step_size": 1}
     body: Json = {
         "id": "CHECK-TARIFF", "currency": "EUR",
-        "elements": [{"price_components": [component]}], "last_updated": stamp(now()),
+        "elements": [{"price_components": [component]}], "last_updated": written(on, now()),
     }  # fmt: skip
     if on.version == "2.1.1":
         return body
@@ -149,7 +156,7 @@ def cost(on: Ground) -> Any:
     if on.version == "2.1.1":
         return 0.25
     if on.version == "2.3.0":
-        return {"before_taxes": 0.25, "taxes": [{"name": "VAT", "amount": 0.05}]}
+        return {"before_taxes": 0.25, "taxes": [{"name": "VAT", "percentage": 20, "amount": 0.05}]}
     return {"excl_vat": 0.25, "incl_vat": 0.3}
 
 
@@ -162,11 +169,11 @@ def _who(on: Ground, token: Json) -> Json:
 
 def session(on: Ground, token: Json) -> Json:
     country, party = on.us()
-    begun = stamp(now() - timedelta(hours=1))
+    begun = written(on, now() - timedelta(hours=1))
     body: Json = {
         "id": on.memory.setdefault("session", f"CHECK-{on.token()['uid']}"), "kwh": 0.5,
         "auth_method": "WHITELIST", "currency": "EUR", "status": "ACTIVE",
-        "last_updated": stamp(now()), **_who(on, token),
+        "last_updated": written(on, now()), **_who(on, token),
     }  # fmt: skip
     if on.version == "2.1.1":
         return body | {"start_datetime": begun, "location": place(on)}
@@ -182,20 +189,20 @@ def cdr(on: Ground, token: Json) -> Json:
     begun = ended - timedelta(hours=1)
     dimensions = [{"type": "ENERGY", "volume": 1}, {"type": "TIME", "volume": 1}]
     old = on.version == "2.1.1"
-    period: Json = {"start_date_time": stamp(begun), "dimensions": dimensions}
+    period: Json = {"start_date_time": written(on, begun), "dimensions": dimensions}
     body: Json = {
-        "id": f"C{on.token()['uid']}", "start_date_time": stamp(begun), "auth_method": "WHITELIST",
+        "id": f"C{on.token()['uid']}", "start_date_time": written(on, begun), "auth_method": "WHITELIST",
         "currency": "EUR", "total_cost": cost(on), "total_energy": 1, "total_time": 1,
-        "charging_periods": [period], "tariffs": [tariff(on)], "last_updated": stamp(ended),
+        "charging_periods": [period], "tariffs": [tariff(on)], "last_updated": written(on, ended),
         **_who(on, token),
     }  # fmt: skip
     if old:
-        return body | {"stop_date_time": stamp(ended), "location": place(on)}
+        return body | {"stop_date_time": written(on, ended), "location": place(on)}
     period["tariff_id"] = "CHECK-TARIFF"
     site = place(on)
     where = {k: site[k] for k in ("id", "address", "city", "postal_code", "country", "coordinates")}
     return body | {
-        "country_code": country, "party_id": party, "end_date_time": stamp(ended),
+        "country_code": country, "party_id": party, "end_date_time": written(on, ended),
         "session_id": session(on, token)["id"],
         "cdr_location": where | {
             "evse_uid": POINT, "evse_id": "IN*CHK*E1", "connector_id": PLUG,
@@ -238,7 +245,7 @@ async def get_location(on: Ground) -> None:
 @check("LO-06", "takes an EVSE's new status by PATCH", phase=WRITING, roles=THEM)
 async def patch_evse(on: Ground) -> None:
     await taken(on, "locations", SITE, body=place(on))
-    change = {"status": "CHARGING", "last_updated": stamp(now())}
+    change = {"status": "CHARGING", "last_updated": written(on, now())}
     answer = await push(on, "locations", "PATCH", SITE, POINT, body=change)
     demand(answer.ok, f"PATCH of an EVSE was {answer.said}", answer)
 
@@ -309,7 +316,7 @@ async def put_session(on: Ground) -> None:
 async def patch_session(on: Ground) -> None:
     body = session(on, await a_token(on))
     await taken(on, "sessions", body["id"], body=body)
-    change = {"kwh": 0.75, "last_updated": stamp(now())}
+    change = {"kwh": 0.75, "last_updated": written(on, now())}
     answer = await push(on, "sessions", "PATCH", body["id"], body=change)
     demand(answer.ok, f"PATCH of a session was {answer.said}", answer)
 

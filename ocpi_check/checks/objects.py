@@ -76,6 +76,7 @@ async def by_id(on: Ground) -> None:
     if location is None:
         raise Skipped("no location has a connector")
     evse = next(each for each in evses(location) if plugs(each))
+    known = {each.rule for each, _ in await on.problems()}  # the lists show these already
     path = [str(location["id"]), str(evse["uid"]), str(plugs(evse)[0]["id"])]
     for depth, name in enumerate(("locations", "evse", "connector"), start=1):
         answer = await on.get("locations", *path[:depth])
@@ -83,7 +84,7 @@ async def by_id(on: Ground) -> None:
         good = isinstance(answer.data, dict) and answer.data.get(key) == path[depth - 1]
         demand(answer.ok and good, f"{'/'.join(path[:depth])} was {answer.said}", answer)
         mistakes = SHAPES[on.version][name](answer.data, name)
-        raise_problems([str(each) for each in mistakes], answer)
+        raise_problems([str(each) for each in mistakes if each.rule not in known], answer)
         wrong = await on.get("locations", *path[: depth - 1], "NO-SUCH-ID")
         demand(wrong.http == 404, f"an unknown {name} must be 404, was {wrong.said}", wrong)
 
@@ -450,6 +451,8 @@ async def same_cost(on: Ground) -> None:
         if each.get("status") != "COMPLETED" or bill is None or "total_cost" not in each:
             continue
         seen = True
+        if type(each["total_cost"]) is not type(bill.get("total_cost")):
+            continue  # its form is the business of other checks
         if each["total_cost"] != bill.get("total_cost"):
             problems.append(
                 f"{named('sessions', each)} total_cost {each['total_cost']}, "
@@ -720,7 +723,7 @@ async def parts_of_total(on: Ground) -> None:
     for each in await on.some("cdrs"):
         total = net(each.get("total_cost"))
         parts = [net(each[name]) or Decimal(0) for name in PARTS if each.get(name)]
-        if total is None or not parts or clamped(each):
+        if total is None or not parts or clamped(each) or not each.get("tariffs"):
             continue
         sign = -1 if each.get("credit") else 1
         if abs(sum(parts, Decimal(0)) * sign - total) > Decimal("0.02") * len(parts):

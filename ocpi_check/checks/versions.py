@@ -51,7 +51,6 @@ async def no_ids(on: Ground) -> None:
     "B1-03",
     "uses no status code of later versions",
     versions=OLD,
-    roles=BOTH,
     phase=Phase.LOOKING_BACK,
 )
 async def old_codes(on: Ground) -> None:

@@ -185,19 +185,23 @@ async def product(
     evses: int = 1,
     database: str | None = None,
     more: dict[str, Json] | None = None,
+    topology: dict[str, list[Json]] | None = None,
     **sections: Any,
 ) -> AsyncIterator[Product]:
     """Run the product over a network of so many chargers, each with its password and one card.
 
     Args:
         more: keys laid over the sections of the config.
+        topology: locations, chargers, tariffs in place of the made-up ones.
         sections: whole sections of the config (``enrolment``, ``tariff_rules`` ...).
     """
     network = Network(
         folder, chargers=chargers, evses=evses, database=database, prefix="CS-", more=more or {}
     )
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(running(config_of(network, **sections)))
+        server = await stack.enter_async_context(
+            running(config_of(network, **sections, **(topology or {})))
+        )
         headers = {"Authorization": f"Bearer {server.operator_key}"}
         timeout = aiohttp.ClientTimeout(total=30)
         http = await stack.enter_async_context(
