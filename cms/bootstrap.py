@@ -43,7 +43,7 @@ from cms.app.pricing import Pricing
 from cms.app.profiling import Profiling
 from cms.app.quoting import Quoting
 from cms.app.remote import Remote
-from cms.app.reserving import Reserving
+from cms.app.reserving import Reserving, ReservingRules
 from cms.app.running import RunningPrices
 from cms.app.settling import Settling, SettlingRules
 from cms.app.silence import Silence
@@ -244,6 +244,7 @@ class Parts:
             self.settling,
             self.switchboard,
             utc_now,
+            ReservingRules(timedelta(seconds=charging.reservation_grace_seconds)),
         )
         self.events.reserving = self.reserving
         self.roaming.connect_remote(self.remote, self.reserving)

@@ -77,6 +77,8 @@ class ChargingConfig(Intake):
     offline_grace_seconds: Annotated[float, Field(ge=0)] = 300.0
     settle_grace_seconds: Annotated[float, Field(ge=0)] = 0.0
     """How long after its stop a session waits for late meter values."""
+    reservation_grace_seconds: Annotated[float, Field(ge=0)] = 15.0
+    """How long after its time a start of a reservation may still arrive."""
     session_push_seconds: Annotated[float, Field(ge=1)] = 15.0
     dark_site_window_seconds: Seconds = 10.0
     dark_site_share: Annotated[float, Field(gt=0, le=1)] = 0.8

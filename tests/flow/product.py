@@ -33,7 +33,7 @@ T = TypeVar("T")
 VERSIONS = ("1.6", "2.0.1")
 STARTS = {"1.6": "RemoteStartTransaction", "2.0.1": "RequestStartTransaction"}
 STOPS = {"1.6": "RemoteStopTransaction", "2.0.1": "RequestStopTransaction"}
-CAPABILITIES = ["REMOTE_START_STOP_CAPABLE", "RFID_READER", "UNLOCK_CAPABLE"]
+CAPABILITIES = ["REMOTE_START_STOP_CAPABLE", "RFID_READER", "RESERVABLE", "UNLOCK_CAPABLE"]
 KEEP_POLLING_SECONDS = 0.02
 """For what the live picture does not announce (bills read from the store, answers over HTTP)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +41,7 @@ class Network:
         database: address of the store; None = an SQLite file in *folder*.
         own_cards: our own tokens ``TAG-00000`` and so on, one per charger, so that they may charge.
         per_site: chargers of one location.
+        capabilities: of every EVSE; none = what the config takes by default.
         more: keys laid over the config, by section.
     """
 
@@ -50,6 +52,7 @@ class Network:
     prefix: str = "FLEET-"
     own_cards: bool = True
     per_site: int = 100
+    capabilities: Sequence[str] = ()
     more: dict[str, Any] = field(default_factory=dict)
     ocpp_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
@@ -132,11 +135,14 @@ class Network:
 
     def _charger(self, number: int) -> dict[str, Any]:
         identity = self.identity(number)
+        evses = [_evse(identity, number, evse + 1) for evse in range(self.evses)]
+        if self.capabilities:
+            evses = [{**each, "capabilities": list(self.capabilities)} for each in evses]
         return {
             "id": identity,
             "location": f"SITE-{number // self.per_site}",
             "password": password(identity),
-            "evses": [_evse(identity, number, evse + 1) for evse in range(self.evses)],
+            "evses": evses,
         }
 
 
