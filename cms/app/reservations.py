@@ -155,15 +155,12 @@ class Reservations:
     def word(self, station: StationId, event: TransactionEvent) -> Decision | None:
         """Return the partner's word for a reserved card, for a start that nobody can be asked
         about any more: the charger was alone."""
-        shown = (event.id_token or "").casefold()
-        for each in self.of_station(station):
-            hold = each.hold
-            fits = hold.id_token.casefold() == shown and each.covers(event.evse)
-            if fits and each.in_time(event.occurred_at):
-                why = f"reserved by {hold.asked_by}; the charger was alone"
-                method = AuthMethod.COMMAND
-                return Decision(Verdict.ACCEPTED, why, hold.token, method, hold.reference)
-        return None
+        own = self.used_by(station, event, None)
+        if own is None:
+            return None
+        hold = own.hold
+        why = f"reserved by {hold.asked_by}; the charger was alone"
+        return Decision(Verdict.ACCEPTED, why, hold.token, AuthMethod.COMMAND, hold.reference)
 
     def card(self, uid: str) -> Token | None:
         """Return the token of a reserved card, which its partner need not have told us before."""

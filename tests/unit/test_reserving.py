@@ -651,3 +651,19 @@ async def test_charging_state_of_a_used_one_goes_on_as_any_other(place: Place) -
         place.visits[CS1], ack.transaction, 1500, charging=ChargingState.CHARGING
     )
     assert place.session(own).delivered_wh == 500
+
+
+async def test_the_chargers_own_word_counts_more_than_evse_and_clock(place: Place) -> None:
+    own = await place.hold(place.wish(CARD))
+    wrong_clock = place.world.now - timedelta(hours=5)
+    await place.world.start(place.visits[CS1], CARD.uid, evse=2, at=wrong_clock, reservation=own.id)
+    assert place.now(own).state is ReservationState.USED
+    assert place.session(own).evse == 2
+    assert place.status_of(E1) is EvseStatus.AVAILABLE  # it is held no longer
+
+
+async def test_a_number_of_somebody_elses_reservation_moves_nothing(place: Place) -> None:
+    own = await place.hold()
+    await place.world.start(place.visits[CS1], "CARD", evse=2, reservation=own.id)
+    assert place.now(own).state is ReservationState.HELD
+    assert place.session(own).status is SessionStatus.RESERVED
