@@ -99,6 +99,8 @@ class Client:
         token: str | None = None,
         functional: bool = True,
         speech: Speech | None = None,
+        receiver: Party | None = None,
+        open_routing: bool = False,
     ) -> Answer:
         """Send one request and read its envelope.
 
@@ -106,12 +108,17 @@ class Client:
             speech: in place of the agreed one.
             token: credentials token; default: the one that the CPO gave us.
             functional: with OCPI-from/to headers; configuration modules have none.
+            receiver: whom it is for; default: the hub, or the one CPO.
+            open_routing: names no receiver; the hub has to find out.
 
         Raises:
             aiohttp.ClientError, TimeoutError: no answer.
         """
         speech = speech or self.speech
-        headers = self._headers(token or self._connection.outbound or "", functional, speech)
+        headers = self._headers(token or self._connection.outbound or "", speech)
+        if functional and speech.routed:
+            them = None if open_routing else receiver or self._connection.default_receiver
+            headers |= routing(sender=self._us, receiver=them)
         payload = None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -129,16 +136,12 @@ class Client:
             self._http = aiohttp.ClientSession(timeout=self._timeout, connector=connector)
         return self._http
 
-    def _headers(self, token: str, functional: bool, speech: Speech) -> dict[str, str]:
-        headers = {
+    def _headers(self, token: str, speech: Speech) -> dict[str, str]:
+        return {
             "Authorization": speech.authorization(token),
             "X-Request-ID": str(uuid.uuid4()),
             "X-Correlation-ID": str(uuid.uuid4()),
         }
-        if functional and speech.routed:
-            them = self._connection.parties[0] if self._connection.parties else None
-            headers |= routing(sender=self._us, receiver=them)
-        return headers
 
     # -- registration ------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from simulators.emsp.models import Credentials, VersionDetails
+from simulators.emsp.wire import Json
 
 
 class Access(Enum):
@@ -50,7 +51,9 @@ class Connection:
         inbound: the tokens with which the CPO may call us (two for a moment during PUT).
         outbound: the token with which we call the CPO; ``None`` while not registered.
         endpoints: the CPO's URLs by (module, role), byte for byte.
-        parties: the CPO's roles.
+        parties: the CPO's roles, or the CPOs behind a hub.
+        hub: the hub's own party, if we are connected to one.
+        clients: what the hub told of parties, by country code, party id and role.
         settled: cleared while credentials are being exchanged; pushes that overtake the
             exchange wait for it.
     """
@@ -61,6 +64,8 @@ class Connection:
     versions_url: str | None = None
     endpoints: dict[tuple[str, str], str] = field(default_factory=dict)
     parties: list[Party] = field(default_factory=list)
+    hub: Party | None = None
+    clients: dict[tuple[str, str, str], Json] = field(default_factory=dict)
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     _newest: str | None = None
 
@@ -96,6 +101,29 @@ class Connection:
             for role in credentials.roles
             if role.role == "CPO"
         ]
+        hubs = [r for r in credentials.roles if r.role == "HUB"]
+        named = (credentials.model_extra or {}).get("hub_party_id")
+        if hubs:
+            self.hub = Party(hubs[0].country_code, hubs[0].party_id)
+        elif isinstance(named, str):
+            self.hub = Party(named[:2], named[2:])
+        for info in list(self.clients.values()):
+            self.place(info)
+
+    def place(self, info: Json) -> None:
+        """Take over a ClientInfo: a CPO that is connected is one of ours."""
+        key = (info["country_code"].upper(), info["party_id"].upper(), info["role"])
+        self.clients[key] = info
+        if info["role"] != "CPO":
+            return
+        self.parties = [p for p in self.parties if not p.same(key[0], key[1])]
+        if info["status"] == "CONNECTED":
+            self.parties.append(Party(info["country_code"], info["party_id"]))
+
+    @property
+    def default_receiver(self) -> Party | None:
+        """Whom a request is for unless it says so: the hub, or the one CPO."""
+        return self.hub or (self.parties[0] if self.parties else None)
 
     def accept(self, token: str) -> None:
         """Let the CPO call us with *token*; older ones work until it is used."""
@@ -108,3 +136,5 @@ class Connection:
         self.outbound = self.versions_url = None
         self.endpoints.clear()
         self.parties.clear()
+        self.clients.clear()
+        self.hub = None

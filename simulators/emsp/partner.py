@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from simulators.emsp.client import Answer, Client, object_url
 from simulators.emsp.commands import Command
@@ -21,7 +22,7 @@ from simulators.emsp.server import Server, ledger_line
 from simulators.emsp.speech import Sent, Speech, Wrong
 from simulators.emsp.store import Arrival, Complaint, Store, Version, key_of
 from simulators.emsp.tokens import Tokens
-from simulators.emsp.wire import Json, join, moment, stamp
+from simulators.emsp.wire import Json, join, moment, next_link, stamp
 
 T = TypeVar("T")
 
@@ -34,8 +35,9 @@ INTERFACES = {
     "tokens": "SENDER",
     "commands": "SENDER",
     "chargingprofiles": "SENDER",
+    "hubclientinfo": "RECEIVER",
 }
-SINCE_22 = frozenset({"chargingprofiles"})
+SINCE_22 = frozenset({"chargingprofiles", "hubclientinfo"})
 """Modules that OCPI 2.1.1 does not have."""
 
 
@@ -81,7 +83,7 @@ class Emsp:
         self.tokens = Tokens(self.us)
         self.commands: dict[str, Command] = {}
         self.profiles = Profiles(
-            self.client.request,
+            self._about_session,
             lambda: self.connection.endpoints["chargingprofiles", "RECEIVER"],
             lambda: self.url("chargingprofiles"),
             self.complain,
@@ -364,10 +366,11 @@ class Emsp:
 
     # -- commands ----------------------------------------------------------------------------
 
-    async def command(self, name: str, **body: Any) -> Command:
+    async def command(self, name: str, *, to: Party | None = None, **body: Any) -> Command:
         """Send any command and read its answer; the result comes later (`Command.result`).
 
-        *body*: members beside response_url, which is ours, unless given.
+        *body*: members beside response_url, which is ours, unless given. *to*: behind a hub, the
+        CPO; default: the owner of the location or session, as far as we know it.
         """
         identifier = str(uuid.uuid4())
         whole = {"response_url": join(self.url("commands"), name, identifier), **body}
@@ -375,9 +378,29 @@ class Emsp:
         self.commands[identifier] = command
         endpoint = join(self.connection.endpoints["commands", "RECEIVER"], name)
         body = self.speech.order(name, whole)
-        answer = await self.client.request("POST", endpoint, body)
+        receiver = to or self._owner(whole)
+        answer = await self.client.request("POST", endpoint, body, receiver=receiver)
         self._take_answer(command, answer)
         return command
+
+    def _owner(self, body: Json) -> Party | None:
+        """Behind a hub: the CPO that has what a command is about."""
+        if self.connection.hub is None:
+            return None
+        for held, name in (
+            (self.store.locations, "location_id"),
+            (self.store.sessions, "session_id"),
+        ):
+            for key in held:
+                if body.get(name, "").upper() == key[2]:
+                    return Party(held[key]["country_code"], held[key]["party_id"])
+        return self.connection.parties[0] if self.connection.parties else None
+
+    async def _about_session(self, method: str, url: str, body: Json | None = None) -> Answer:
+        """A request whose path ends in the id of a session: for the CPO that has it."""
+        session = unquote(urlsplit(url).path.rsplit("/", 1)[1])
+        receiver = self._owner({"session_id": session})
+        return await self.client.request(method, url, body, receiver=receiver)
 
     def _take_answer(self, command: Command, answer: Answer) -> None:
         command.mark_answered(answer.http, answer.code)
@@ -473,6 +496,27 @@ class Emsp:
         """All of the CPO's locations, sessions, cdrs or tariffs, page by page, as they came."""
         return await self.client.pull(module, **filters)
 
+    async def meet(self) -> int:
+        """Ask the hub who is there; returns how many parties it named."""
+        url = self.connection.endpoints["hubclientinfo", "SENDER"]
+        found = 0
+        while url:
+            answer = await self.client.request("GET", url, functional=False)
+            if not answer.ok:
+                raise ValueError(f"GET hubclientinfo: HTTP {answer.http}, OCPI {answer.code}")
+            for each in answer.data:
+                self.connection.place(each)
+                found += 1
+            url = next_link(answer.headers) or ""
+        return found
+
+    async def prefer(self, session: Json, **preferences: Any) -> Answer:
+        """PUT charging preferences of a session of ours; the answer's data is the response."""
+        base = self.connection.endpoints["sessions", "SENDER"]
+        url = object_url(base, session["id"], "charging_preferences")
+        owner = Party(session["country_code"], session["party_id"])
+        return await self.client.request("PUT", url, preferences, receiver=owner)
+
     async def refresh(self, module: str = "locations") -> int:
         """Pull locations or tariffs into our copies; returns how many came."""
         held = {"locations": self.store.locations, "tariffs": self.store.tariffs}[module]
@@ -487,8 +531,8 @@ class Emsp:
         self.store.pulse.beat()
         return len(found)
 
-    async def get(self, module: str, *segments: str) -> Answer:
-        """GET one object on the CPO's sender interface."""
-        return await self.client.request(
-            "GET", object_url(self.connection.endpoints[module, "SENDER"], *segments)
-        )
+    async def get(self, module: str, *segments: str, to: Party | None = None) -> Answer:
+        """GET one object on the CPO's sender interface; *to*: behind a hub, which CPO."""
+        url = object_url(self.connection.endpoints[module, "SENDER"], *segments)
+        known = self.connection.parties if self.connection.hub else []
+        return await self.client.request("GET", url, receiver=to or next(iter(known), None))

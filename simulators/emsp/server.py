@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from simulators.emsp.partner import Emsp
 
 CONFIGURATION = ("versions", *SPEECHES, "credentials")
+UNROUTED = (*CONFIGURATION, "hubclientinfo")
+"""Modules without routing headers."""
 RECEIVERS = ("locations", "sessions", "cdrs", "tariffs")
 MAX_BODY = 16 * 1024 * 1024
 EXCHANGE_SECONDS = 30
@@ -79,6 +81,7 @@ class Server:
             "tokens": self._tokens,
             "commands": self._commands,
             "chargingprofiles": self._profiles,
+            "hubclientinfo": self._client_info,
             **dict.fromkeys(RECEIVERS, self._receive),
         }
 
@@ -208,7 +211,7 @@ class Server:
         for name in ("X-Request-ID", "X-Correlation-ID"):
             if value := call.request.headers.get(name):
                 headers[name] = value
-        if call.module not in CONFIGURATION and call.speech.routed:
+        if call.module not in UNROUTED and call.speech.routed:
             headers |= routing(sender=self._emsp.us, receiver=_sender(call.request))
         return headers
 
@@ -396,6 +399,26 @@ class Server:
         self._emsp.complain(where, "path", "nothing of ours")
         return Reply(2000, message="nothing of ours", http=404)
 
+    async def _client_info(self, call: Call) -> Reply:
+        """What the hub tells of one party: kept by country code, party id and role."""
+        clients = self._emsp.connection.clients
+        match (call.arrival.method, *call.segments):
+            case ("PUT", country, party) if isinstance(call.arrival.body, dict):
+                info = call.arrival.body
+                if not Party(country, party).same(
+                    str(info.get("country_code")), str(info.get("party_id"))
+                ):
+                    return Reply(2001, message="party_id: differs from the path")
+                self._emsp.connection.place(info)
+                return Reply()
+            case ("GET", country, party):
+                ids = (country.upper(), party.upper())
+                found = next((each for key, each in clients.items() if key[:2] == ids), None)
+                return Reply(data=found) if found else Reply(2003, message="unknown", http=404)
+            case _:
+                pass
+        return Reply(2000, message="no such method", http=405)
+
     # -- control from another process --------------------------------------------------------
 
     async def _control(self, request: web.Request) -> web.Response:
@@ -438,7 +461,7 @@ def _header_mistakes(call: Call, us: Party) -> list[tuple[str, str]]:
     if call.raw and call.request.content_type != "application/json":
         found.append(("Content-Type", f"{call.request.content_type} with a body"))
     present = [name for name in headers if name.upper().startswith(("OCPI-FROM", "OCPI-TO"))]
-    if call.module in CONFIGURATION:
+    if call.module in UNROUTED:
         found.extend((name, "not on a configuration module") for name in present)
         return found
     if _sender(call.request) is None:

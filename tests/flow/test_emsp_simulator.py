@@ -64,6 +64,7 @@ class TinyCpo:
     partner: dict[str, str] = field(default_factory=dict)
     url: str = ""
     got: list[tuple[str, str, Any]] = field(default_factory=list)
+    seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     answer: str = "ACCEPTED"
     results: tuple[str, ...] = ("ACCEPTED",)
     locations: list[Json] = field(default_factory=list)
@@ -75,6 +76,7 @@ class TinyCpo:
         path, token = request.path, request.headers.get("Authorization")
         body = await request.json() if request.can_read_body else None
         self.got.append((request.method, path, body))
+        self.seen.append((path, dict(request.headers)))
         opens = (self.inbound, self.token_a) if "x/" not in path else (self.inbound,)
         if token not in map(encoded, opens):
             return self.reply(request, 2000, http=401)
@@ -165,6 +167,11 @@ class TinyCpo:
         if data is not None:
             body["data"] = data
         ids = {n: request.headers[n] for n in ("X-Request-ID", "X-Correlation-ID")}
+        for name, value in request.headers.items():
+            if name.upper().startswith("OCPI-TO"):
+                ids["OCPI-from" + name[7:]] = value
+            elif name.upper().startswith("OCPI-FROM"):
+                ids["OCPI-to" + name[9:]] = value
         return web.json_response(body, status=http, headers={**ids, **(headers or {})})
 
     async def send(
