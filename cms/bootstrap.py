@@ -27,7 +27,9 @@ from cms.app.authorising import Authoriser, AuthorisingRules
 from cms.app.casefile import CaseFile
 from cms.app.catalogue import Catalogue
 from cms.app.charging import Charging, ChargingRules
+from cms.app.correcting import Correcting
 from cms.app.definitions import DefinedKey, Definitions, take_up
+from cms.app.evidence import Evidence
 from cms.app.gatekeeping import EnrolmentLane, Gate
 from cms.app.lanes import Lanes
 from cms.app.limiting import Limiting
@@ -297,6 +299,15 @@ class Parts:
     def _wire_desk(self) -> None:
         self.access = Access(self.administration)
         self.pricing = Pricing(self.store, self.catalogue, self.live, utc_now)
+        self.casefile = CaseFile(self.store, self.catalogue, SECRETS.scrub)
+        self.correcting = Correcting(
+            self.store,
+            self.live,
+            self.catalogue,
+            utc_now,
+            self.roaming.creditable,
+            self.supervisor.errand,
+        )
         self.operator, self.operator_key = self._draw_operator()
         desk = Desk(
             store=self.store,
@@ -307,7 +318,11 @@ class Parts:
             profiling=self.profiling,
             reserving=self.reserving,
             sums=self.store,
-            casefile=CaseFile(self.store, self.catalogue, SECRETS.scrub),
+            casefile=self.casefile,
+            correcting=self.correcting,
+            evidence=Evidence(
+                self.store, self.casefile, self.roaming.rendered_bill, SECRETS.without, utc_now
+            ),
             work=self.work,
             partners=Partners(self.roaming, self.catalogue, ocpi_of(self.config)),
             log=StationEyes(self.gateway),
@@ -349,6 +364,7 @@ class Parts:
         keep.keep("power cuts", self.power_cuts.run)
         keep.keep("charging profiles", self.profiling.run)
         keep.keep("roaming", self._roam)
+        keep.keep("corrections", self._go_on_correcting)
         keep.every(1.0, "grace", self.stations.expire)
         silence = Silence(self.store, self.live, self.stations, utc_now)
         keep.every(60.0, "silence", silence.look)
@@ -357,6 +373,10 @@ class Parts:
         keep.every(5.0, "reservations to be let go", self.reserving.pay_debts)
         keep.keep("loop watch", self.vitals.watch_loop)
         keep.every(3600.0, "retention", self._forget_old)
+
+    async def _go_on_correcting(self) -> None:
+        if count := await self.correcting.resume():
+            log.info("corrections.resumed", runs=count)
 
     async def _roam(self) -> None:
         leftovers, self._leftovers = self._leftovers, ()

@@ -92,11 +92,15 @@ class Secrets:
             case _:
                 return self.redact(str(value))
 
+    def without(self, text: str) -> str:
+        """Return *text* without known secrets, and without whatever looks like credentials."""
+        return _CREDENTIALS.sub(r"\1 " + _REDACTED, self.redact(text))
+
+
+_CREDENTIALS = re.compile(r"(?i)\b(basic|token|bearer)\s+[A-Za-z0-9+/=_.~-]{8,}")
 
 SECRETS = Secrets()
 """The one registry of this process."""
-
-_CREDENTIALS = re.compile(r"(?i)\b(basic|token|bearer)\s+[A-Za-z0-9+/=_.~-]{8,}")
 
 
 def _redact(

@@ -98,8 +98,7 @@ class Renderer:
 
     async def _rating(self, own: Session) -> Rating | None:
         if own.status is SessionStatus.COMPLETED:
-            bill = await self._store.cdr_of(own.id)
-            return bill.cdr.rating if bill is not None else None
+            return await self._first_rating(own)
         return None if own.status is SessionStatus.INVALID else await self._running_price(own)
 
     def profile(self, id: SessionId, partner: PartnerId) -> tuple[PartnerId, Json] | None:
@@ -112,6 +111,13 @@ class Renderer:
             return None
         body = _shown(f"profile:{id}", lambda: active_out(plan))
         return None if body is None else (self.session_party(session), body)
+
+    async def _first_rating(self, own: Session) -> Rating | None:
+        """A completed session stays as it was told; only bills are corrected."""
+        bill = await self._store.cdr_of(own.id)
+        while bill is not None and bill.cdr.replaces is not None:
+            bill = await self._store.cdr(bill.cdr.replaces)
+        return None if bill is None else bill.cdr.rating
 
     def cdr(self, dated: DatedCdr) -> Json | None:
         """Return a bill; None if it cannot be shown: no partner's token, a broken rule."""

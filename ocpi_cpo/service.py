@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver
 from cms.app.administration import Administration
 from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
-from cms.app.ports import Clock, PartnerHealth, Store, TokenAuthority
+from cms.app.ports import Clock, DatedCdr, PartnerHealth, Store, TokenAuthority
 from cms.app.profiling import Profiling
 from cms.app.remote import Remote
 from cms.app.reserving import Reserving
@@ -51,6 +51,7 @@ from ocpi_cpo.render import Renderer, RunningPrice, no_plan, no_price
 from ocpi_cpo.server import Server
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.offered import CORE, DIALECTS, dialect_of
+from ocpi_cpo.wire import Json
 
 log = structlog.get_logger()
 
@@ -459,6 +460,15 @@ class OcpiService:
     async def sync(self, partner: PartnerId, by: str, module: str | None = None) -> None:
         """Tell *module* (None = all) from the beginning again. See ``Syncing``."""
         await self.syncing.ask(partner, by, module)
+
+    def creditable(self, partner: PartnerId) -> bool:
+        """Whether the partner's version can take a bill back."""
+        connection = self.connections.get(partner)
+        return connection is None or dialect_of(connection.version).credits
+
+    def rendered_bill(self, dated: DatedCdr) -> Mapping[str, Json | None]:
+        """Return a bill as partners read it, by version; None where it has no form."""
+        return {version: face.render.cdr(dated) for version, face in self._faces.items()}
 
     def retry(self, partner: PartnerId) -> None:
         """Try everything that is parked for *partner* again, now."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from uuid import NAMESPACE_OID, UUID, uuid5
 
 from cms.app.catalogue import Catalogue
 from cms.app.charging import Charging
@@ -19,10 +18,10 @@ from cms.app.settling import Settling
 from cms.app.writes import Audit, PutCdr, PutSession, PutWorkItem, Touch, Write
 from cms.domain import progress
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
-from cms.domain.cdr import Cdr, credit
+from cms.domain.cdr import Cdr, credit, credit_id, replacement_id
 from cms.domain.errors import Conflict, NotFound
 from cms.domain.folding import OURS
-from cms.domain.ids import CdrId, PartnerId, SessionId
+from cms.domain.ids import PartnerId, SessionId
 from cms.domain.session import Session, SessionStatus
 from cms.domain.settlement import Withheld
 from cms.domain.token import Token
@@ -177,10 +176,10 @@ class Work:
             raise NotFound("session", bill.session)
         now, owner = self._clock(), token.partner
         session = replace(kept.session, token=token, owner=owner)
-        back = credit(bill, CdrId(f"{bill.id}-C"), now, "nobody was known to pay")
+        back = credit(bill, credit_id(bill.id), now, "nobody was known to pay")
         anew = replace(
             bill,
-            id=_next_id(bill.id),
+            id=replacement_id(bill.id),
             owner=owner,
             token=token,
             created_at=now,
@@ -251,10 +250,3 @@ def _session_of(item: WorkItem) -> SessionId:
 def _joined(event: TransactionEvent, orphan: SessionId, now: datetime) -> TransactionEvent:
     """The charger's own stop, in the record of the session that a person joined it with."""
     return replace(event, content=OURS + f"joined:{orphan}".encode(), received_at=now)
-
-
-def _next_id(id: CdrId) -> CdrId:
-    try:
-        return CdrId(str(uuid5(UUID(id), "assigned")))
-    except ValueError:
-        return CdrId(str(uuid5(NAMESPACE_OID, f"assigned:{id}")))

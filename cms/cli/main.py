@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from cms.cli import roaming, serving, tables
+from cms.cli import billing, roaming, serving, tables
 from cms.cli.ocpi import ocpi
 from cms.cli.office import Office, Refused, visit
 from cms.cli.showing import cell as _cell
@@ -56,6 +56,7 @@ for name, group in (
     ("ocpi", ocpi),
 ):
     app.add_typer(group, name=name)
+app.add_typer(billing.bills, name="bills")
 roaming.extend(partners)
 
 ConfigFile = Annotated[

@@ -31,6 +31,14 @@ class Office:
         wanted = {name: str(value) for name, value in query.items() if value is not None}
         return await self._ask("GET", path, params=wanted)
 
+    async def fetch(self, path: str) -> bytes:
+        """Get a file."""
+        async with self.http.get(f"{self.base}/api/v1{path}") as answer:
+            body = await answer.read()
+            if answer.status >= 400:
+                raise Refused(_said(body.decode("utf-8", "replace"), answer.status))
+            return body
+
     async def put(self, path: str, body: Any) -> Any:
         return await self._ask("PUT", path, json=body)
 

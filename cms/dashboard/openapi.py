@@ -15,6 +15,7 @@ _ANSWERS = {
     "array": ("application/json", {"type": "array", "items": {"type": "object"}}),
     "csv": ("text/csv", {"type": "string"}),
     "lines": ("application/jsonl", {"type": "string"}),
+    "zip": ("application/zip", {"type": "string", "format": "binary"}),
     "events": ("text/event-stream", {"type": "string"}),
 }
 

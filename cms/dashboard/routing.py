@@ -61,7 +61,7 @@ class Call:
 class Text:
     """An answer that is no JSON."""
 
-    body: str
+    body: str | bytes
     content_type: str
     filename: str | None = None
 
@@ -139,6 +139,9 @@ def _answer(result: Any, status: int) -> web.Response:
             if result.filename
             else None
         )
+        if isinstance(result.body, bytes):
+            kind = result.content_type
+            return web.Response(body=result.body, content_type=kind, headers=headers)
         return web.Response(text=result.body, content_type=result.content_type, headers=headers)
     return json_response(result, status)
 

@@ -44,6 +44,9 @@ class WorkType(StrEnum):
     OVERSHOOT = "overshoot"
     PARKED_DELIVERY = "parked_delivery"  # a partner refuses it
     PARTNER_REFUSES_US = "partner_refuses_us"
+    COPY_DIFFERS = "copy_differs"  # a partner's copy of a bill is not what we sent
+    SETTLE_BY_HAND = "settle_by_hand"  # a correction that a partner's version cannot be told
+    INVOICE_DIFFERS = "invoice_differs"  # a partner invoices bills that are not as ours are
     SECURITY = "security"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from uuid import NAMESPACE_OID, uuid5
 
 from cms.domain import plain
 from cms.domain.errors import InvalidValue
@@ -13,6 +14,9 @@ from cms.domain.rating import Rating
 from cms.domain.tariff import Tariff
 from cms.domain.token import AuthMethod, Token
 from cms.domain.topology import ConnectorFormat, Coordinates, PowerType
+
+_CREDITS = uuid5(NAMESPACE_OID, "credits")
+_REPLACEMENTS = uuid5(NAMESPACE_OID, "replacements")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Cdr:
         meter_id: the meter's own number, where it told one.
         remark: words for people, e.g. that a minimum price applied.
         credit_of: the bill that this one takes back; ``None`` for a bill.
+        replaces: the bill whose place this one takes; that one is credited.
     """
 
     id: CdrId
@@ -91,6 +96,7 @@ class Cdr:
     meter_id: str | None = None
     remark: str | None = None
     credit_of: CdrId | None = None
+    replaces: CdrId | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.id) <= (36 if self.credit_of is None else 39):
@@ -117,6 +123,19 @@ class Cdr:
         return self.rating.trace
 
 
+def credit_id(id: CdrId) -> CdrId:
+    """Return the one id that the credit of bill *id* can have: a bill is taken back once.
+
+    It is no longer than 36 characters, so that invoices can list it (OCPI 2.3.0).
+    """
+    return CdrId(f"{id}-C") if len(id) <= 34 else CdrId(str(uuid5(_CREDITS, id)))
+
+
+def replacement_id(id: CdrId) -> CdrId:
+    """Return the one id that the bill in place of bill *id* can have."""
+    return CdrId(str(uuid5(_REPLACEMENTS, id)))
+
+
 def credit(cdr: Cdr, id: CdrId, now: datetime, remark: str | None = None) -> Cdr:
     """Return the bill that takes *cdr* back in full: only the total is negated.
 
@@ -130,6 +149,7 @@ def credit(cdr: Cdr, id: CdrId, now: datetime, remark: str | None = None) -> Cdr
         id=id,
         total=-cdr.total,
         credit_of=cdr.id,
+        replaces=None,
         created_at=now,
         remark=remark if remark is not None else cdr.remark,
     )

@@ -18,6 +18,7 @@ from cms.app import failpoints
 from cms.app.ports import Change, Clock, DatedCdr, Store
 from cms.app.writes import Delivery, KeepExchange, PutDelivery, PutWorkItem, Write
 from cms.domain.audit import WorkAction, WorkItem, WorkType
+from cms.domain.cdr import Cdr, credit_id
 from cms.domain.ids import CdrId, EvseRef, LocationId, PartnerId, SessionId, TariffId
 from cms.domain.tariff import Tariff
 from ocpi_cpo.answers import Kind, PartnerAnswer
@@ -69,9 +70,17 @@ class Told:
     moved: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a partner hears before a bill: its session, and the bills that it corrects."""
+
+    session: SessionId | None = None
+    bills: tuple[CdrId, ...] = ()
+
+
 NOTHING = Told(Result.NOTHING)
 DROPPED = "dropped"
-"""State of a delivery that an operator has given up."""
+"""State of a delivery that an operator has given up, or that has no form for the partner."""
 
 DONE = Told(Result.DONE)
 
@@ -274,7 +283,9 @@ class Courier:
 
     async def _session(self, connection: Connection, id: SessionId, change: Change) -> Told:
         dated = await self._store.session(id)
-        if dated is None or dated.session.owner != self._partner or _older(connection, change):
+        if dated is None or dated.session.owner != self._partner:
+            return NOTHING
+        if _older(connection, change):
             return NOTHING
         if self._memory.told.get(("session", id)) == dated.last_updated:
             return NOTHING
@@ -308,10 +319,15 @@ class Courier:
 
     # -- bills
 
-    async def session_of(self, id: CdrId) -> SessionId | None:
-        """Return the session that a bill is for."""
+    async def ahead_of(self, id: CdrId) -> Ahead:
+        """Return what must be told before bill *id*."""
         dated = await self._store.cdr(id)
-        return dated.cdr.session if dated is not None else None
+        if dated is None:
+            return Ahead()
+        own = dated.cdr
+        if own.replaces is not None:
+            return Ahead(own.session, (own.replaces, credit_id(own.replaces)))
+        return Ahead(own.session, () if own.credit_of is None else (own.credit_of,))
 
     async def _cdr(self, connection: Connection, id: CdrId, change: Change) -> Told:
         dated = await self._store.cdr(id)
@@ -322,6 +338,9 @@ class Courier:
             return NOTHING
         if before is not None and before.state in ("delivered", DROPPED):
             return NOTHING
+        corrected = dated.cdr.credit_of or dated.cdr.replaces
+        if corrected is not None and not self._dialect.credits:
+            return await self._by_hand(dated.cdr, corrected)
         if before is not None and before.place is not None:
             told = await self._there(connection, dated, before)
             if told is not None:
@@ -330,6 +349,22 @@ class Courier:
         if body is None:
             return Told(Result.PARK, "it cannot be shown: no partner's token pays it")
         return await self._post_cdr(connection, dated, before, body)
+
+    async def _by_hand(self, cdr: Cdr, corrected: CdrId) -> Told:
+        """A correction has no form in this version: people settle it, once for credit and bill."""
+        why = f"{cdr.id} corrects {corrected}, and OCPI {self._dialect.version} has no credits"
+        item = WorkItem(
+            f"settle-by-hand:{corrected}",
+            WorkType.SETTLE_BY_HAND,
+            f"session:{cdr.session}",
+            self._clock(),
+            station=cdr.place.station,
+            location=cdr.place.location,
+            evidence={"partner": self._partner, "bill": corrected, "why": why},
+        )
+        await self._store.commit([PutWorkItem(item)])
+        await self._keep_delivery("cdr", cdr.id, DROPPED, error=why)
+        return NOTHING
 
     async def _post_cdr(
         self, connection: Connection, dated: DatedCdr, before: Delivery | None, body: Json

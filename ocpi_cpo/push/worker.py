@@ -19,7 +19,7 @@ from cms.domain.errors import StoreDown
 from cms.domain.ids import CdrId, PartnerId
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection
-from ocpi_cpo.push.courier import MODULE_OF, ROLE_OF, Courier, Result, Told
+from ocpi_cpo.push.courier import MODULE_OF, ROLE_OF, Ahead, Courier, Result, Told
 from ocpi_cpo.push.pace import Pace, pause
 from ocpi_cpo.push.stream import PARK_AFTER, Item, Stream
 
@@ -80,7 +80,7 @@ class Worker:
             self._profiles,
             self._cdrs,
         )
-        self._session_of: dict[str, str | None] = {}
+        self._ahead: dict[str, Ahead] = {}
         self._covered = 0
         self._passes = 0
         self._tasks: dict[asyncio.Task[Told], tuple[Stream, Item, float]] = {}
@@ -260,7 +260,7 @@ class Worker:
         changes = await self._store.changes(self.partner, stream.kinds, stream.fetched_to, BATCH)
         if stream is self._cdrs:
             for change in changes:
-                self._session_of[change.key] = await self._courier.session_of(CdrId(change.key))
+                self._ahead[change.key] = await self._courier.ahead_of(CdrId(change.key))
         stream.feed(changes, BATCH)
         await self._advance(stream)
 
@@ -299,7 +299,7 @@ class Worker:
     async def _again(self, kind: str, key: str) -> None:
         stream = self._stream(kind)
         if kind == "cdr":
-            self._session_of[key] = await self._courier.session_of(CdrId(key))
+            self._ahead[key] = await self._courier.ahead_of(CdrId(key))
         change = Change(0, kind, key, None, self._clock(), deleted=False)
         stream.again(Item(change, stream.object_of(change), feed=False))
 
@@ -357,13 +357,16 @@ class Worker:
         )
 
     def _bill_ready(self, item: Item) -> bool:
-        """Whether a bill's session is delivered or parked (or is not pushed at all)."""
+        """Whether a bill's session is delivered or parked (or is not pushed at all), and whatever
+        bill it corrects as well."""
+        ahead = self._ahead.get(item.change.key, Ahead())
+        if any(self._cdrs.open(each) for each in ahead.bills):
+            return False
         if not self._taken(self._sessions):
             return True
         if item.change.seq > self._covered:
             return False
-        session = self._session_of.get(item.change.key)
-        return session is None or not self._sessions.open(session)
+        return ahead.session is None or not self._sessions.open(ahead.session)
 
     # -- landing
 

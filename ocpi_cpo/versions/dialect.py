@@ -112,6 +112,10 @@ class Dialect(Protocol):
     def routed(self) -> bool:
         """Whether requests of functional modules name both parties in headers."""
 
+    @property
+    def credits(self) -> bool:
+        """Whether a bill can be taken back by another one."""
+
     # registration
     def endpoint(self, module: str, role: str, url: str) -> Json:
         """Return one endpoint of our version details."""

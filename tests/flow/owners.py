@@ -91,7 +91,7 @@ class Owners:
         data = None if sent_body is None else io.BytesIO(sent_body)
         url = f"{self.it.network.base}/api/v1{path}"
         async with self.http.request(method, url, data=data, headers=sent) as answer:
-            told = await answer.text()
+            told = await answer.text(errors="replace")
             return answer.status, json.loads(told) if answer.content_type.endswith("json") else told
 
     async def done(self, method: str, path: str, body: Any = None) -> Any:

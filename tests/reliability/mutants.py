@@ -94,7 +94,32 @@ RESTART = f"{HERE}/test_k10_c05_restart.py"
 SOCKETS = f"{HERE}/test_c01_c02_take_over.py"
 PARTNERS = f"{HERE}/test_o01_o02_k03_partners.py"
 
+CORRECTIONS = f"{HERE}/test_o06_corrections.py"
+
 MUTANTS = (
+    Mutant(
+        "credit-anew",
+        "draws a new id for each credit: a correction that goes on takes a bill back twice",
+        "O06",
+        f"{CORRECTIONS}::test_o06_corrected_after_the_bill_was_sent",
+        (
+            Edit(
+                "cms/domain/cdr.py",
+                '    return CdrId(f"{id}-C") if len(id) <= 34 else CdrId(str(uuid5(_CREDITS, id)))',
+                "    return CdrId(str(uuid4()))",
+            ),
+            Edit(
+                "cms/domain/cdr.py",
+                "    return CdrId(str(uuid5(_REPLACEMENTS, id)))",
+                "    return CdrId(str(uuid4()))",
+            ),
+            Edit(
+                "cms/domain/cdr.py",
+                "from uuid import NAMESPACE_OID, uuid5",
+                "from uuid import NAMESPACE_OID, uuid4, uuid5",
+            ),
+        ),
+    ),
     Mutant(
         "ack-before-commit",
         "answers the charger, then writes (50 ms later)",

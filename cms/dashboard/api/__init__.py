@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cms.dashboard.api import (
     bills,
     commands,
+    corrections,
     keys,
     network,
     partners,
@@ -44,6 +45,7 @@ class Api:
             *reservations.routes(desk),
             *sessions.routes(desk),
             *bills.routes(desk),
+            *corrections.routes(desk),
             *self._live.routes(),
             *prices.routes(desk),
             *tokens.routes(desk),

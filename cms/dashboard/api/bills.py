@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from aiohttp import web
 from pydantic import Field, ValidationInfo, field_validator
@@ -13,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from cms.app.ports import CdrQuery, Page
 from cms.app.sums import SumQuery
 from cms.dashboard import sheets, views
-from cms.dashboard.api.desk import Desk, Paged, narrowed
+from cms.dashboard.api.desk import Desk, Paged, narrowed, only_all_sites
 from cms.dashboard.routing import Call, Route, Text
 from cms.dashboard.views import Json
 from cms.domain.errors import NotFound
@@ -59,6 +60,7 @@ def routes(desk: Desk) -> Sequence[Route]:
         Route("GET", "/cdrs", read, its.cdrs, query=CdrsIn),
         Route("GET", "/cdrs.csv", read, its.cdrs_csv, query=CdrFilter, answer="csv", streams=True),
         Route("GET", "/cdrs/{id}", read, its.cdr),
+        Route("GET", "/cdrs/{id}/evidence.zip", Right.ADMIN, its.evidence, answer="zip"),
         Route("GET", "/sums", read, its.sums, query=DaysIn, answer="array"),
         Route("GET", "/sums.csv", read, its.sums_csv, query=DaysIn, answer="csv"),
     ]
@@ -91,6 +93,12 @@ class Bills:
         if found is None or not call.caller.sees(found.cdr.place.location):
             raise NotFound("bill", call.part("id"))
         return views.cdr(found)
+
+    async def evidence(self, call: Call) -> Any:
+        """Everything that one bill rests on, to hand to whoever disputes it."""
+        only_all_sites(call)
+        bundle = await self._desk.evidence.bundle(CdrId(call.part("id")))
+        return Text(bundle.archive, "application/zip", f"evidence-{quote(bundle.bill, '')}.zip")
 
     async def sums(self, call: Call) -> Any:
         """Energy and revenue per site and calendar day."""

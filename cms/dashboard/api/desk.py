@@ -11,6 +11,8 @@ from pydantic import Field
 from cms.app.administration import Administration, By
 from cms.app.casefile import CaseFile
 from cms.app.catalogue import Catalogue
+from cms.app.correcting import Correcting
+from cms.app.evidence import Evidence
 from cms.app.live import LiveState
 from cms.app.ports import Clock, Page, PartnerDesk, StationLog, Store, WorkDesk
 from cms.app.pricing import Pricing
@@ -42,6 +44,8 @@ class Desk:
     reserving: Reserving
     sums: Sums
     casefile: CaseFile
+    correcting: Correcting
+    evidence: Evidence
     work: WorkDesk
     partners: PartnerDesk
     log: StationLog

@@ -38,6 +38,7 @@ class V211(V221):
     version = "2.1.1"
     dates_tariffs = False
     raw_tokens = True
+    credits = False
     routed = False
     selective = True
     unknown_token_code = 2000
@@ -135,6 +136,8 @@ class V211(V221):
         return own.evse > 0
 
     def cdr(self, own: Cdr, updated: datetime) -> Json:
+        if own.replaces is not None:
+            raise ValueError("2.1.1 has no credits: what this bill replaces cannot be taken back")
         core = super().cdr(own, updated)
         snapshot = own.place
         where = place.place_of_bill(

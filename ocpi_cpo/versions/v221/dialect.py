@@ -40,6 +40,7 @@ class V221:
     version = "2.2.1"
     dates_tariffs = True
     raw_tokens = False
+    credits = True
     routed = True
     selective = False
     unknown_token_code = 2004

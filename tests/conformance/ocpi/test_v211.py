@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from cms.app.ports import Page
 from cms.app.writes import PutCdr, Touch
+from cms.domain.audit import WorkType
 from cms.domain.cdr import credit
 from cms.domain.commands import Answer, Outcome
 from cms.domain.ids import CdrId, LocationId, SessionId, StationId, TariffId
@@ -545,10 +547,16 @@ async def test_b3_08_a_credit_is_not_sent_but_given_to_a_person(cpo: World, old:
     back = credit(bill, CdrId("CREDIT-1"), now())
     done = await cpo.store.commit([PutCdr(back), Touch("cdr", back.id, EMP)])
     cpo.live.publish(done.touched)
-    await until_kept(lambda: cpo.store.deliveries(EMP, "parked"))
-    [parked] = await cpo.store.deliveries(EMP, "parked")
-    assert (parked.kind, parked.key) == ("cdr", "CREDIT-1")
+    anew = replace(bill, id=CdrId("ANEW-1"), replaces=bill.id)
+    done = await cpo.store.commit([PutCdr(anew), Touch("cdr", anew.id, EMP)])
+    cpo.live.publish(done.touched)
+    await until_kept(lambda: cpo.store.deliveries(EMP, "dropped"), 2)
+    rows = await cpo.store.deliveries(EMP, "dropped")
+    assert {each.key for each in rows} == {"CREDIT-1", "ANEW-1"}
+    [item] = [e for e in await cpo.store.work_items(True, Page()) if e.evidence.get("bill")]
+    assert (item.id, item.type) == (f"settle-by-hand:{bill.id}", WorkType.SETTLE_BY_HAND)
     assert len(old.pushes("cdrs")) == 1
+    assert [each["id"] for each in await old.pull("cdrs")] == [bill.id]
 
 
 def test_b3_09_power_and_tariff_are_no_part_of_a_period() -> None:
