@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 import structlog
 from aiohttp import web
@@ -71,8 +72,9 @@ from cms.observability import SECRETS, Metrics
 from cms.store import maintenance, opening, schema
 from cms.store.store import SqlStore
 from cms.vitals import Vitals, settle_memory
-from ocpi_cpo.config import OcpiConfig, OwnParty
+from ocpi_cpo.config import Comparing, OcpiConfig, OwnParty
 from ocpi_cpo.desk import Partners
+from ocpi_cpo.push.nightly import Nightly
 from ocpi_cpo.service import OcpiService
 from ocpp_gateway.frame_log import Direction
 from ocpp_gateway.limits import Limits
@@ -451,6 +453,18 @@ def ocpi_of(config: Config) -> OcpiConfig:
         page_limit=config.ocpi.page_limit,
         request_timeout=timedelta(seconds=config.ocpi.timeout_seconds),
         allow_private=config.ocpi.allow_private_addresses,
+        comparing=comparing_of(config),
+    )
+
+
+def comparing_of(config: Config) -> Comparing:
+    given = config.ocpi
+    jitter = timedelta(minutes=given.compare_jitter_minutes)
+    nightly = Nightly(given.compare_at, ZoneInfo(given.compare_time_zone), jitter)
+    return Comparing(
+        nightly if given.compare else None,
+        timedelta(seconds=given.compare_pause_seconds),
+        given.compare_days,
     )
 
 

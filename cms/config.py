@@ -9,11 +9,13 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import time
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
 
 from cms.domain.errors import InvalidValue
 from cms.domain.ids import PartnerId
@@ -24,6 +26,18 @@ from cms.intake.topology import ChargerIn, LocationIn
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise ValueError("expected an IANA time zone like Asia/Kolkata") from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+"""Name of a time zone."""
 
 
 class ConfigError(Exception):
@@ -113,6 +127,13 @@ class OcpiConfig(Intake):
     """Partners' URLs may lead to private addresses (tests, a hub in the same network)."""
     timeout_seconds: Seconds = 10.0
     page_limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    compare: bool = True
+    """Look at partners' copies each night, and repair them."""
+    compare_at: time = time(3, 0)
+    compare_time_zone: Zone = "UTC"
+    compare_jitter_minutes: Annotated[int, Field(ge=0, le=600)] = 60
+    compare_days: Annotated[int, Field(ge=1, le=400)] = 7
+    compare_pause_seconds: Annotated[float, Field(ge=0, le=60)] = 0.2
 
 
 class Config(Intake):

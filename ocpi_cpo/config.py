@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ocpi_cpo.push.nightly import Nightly
+
 
 @dataclass(frozen=True, slots=True)
 class OwnParty:
@@ -23,6 +25,23 @@ class OwnParty:
     @property
     def id(self) -> str:
         return f"{self.country}*{self.party}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """How partners' copies are compared with ours.
+
+    Attributes:
+        nightly: when to compare by itself; None = by command only.
+        pause: between two requests to one partner.
+        days: sessions and bills that changed within so long are looked at.
+        later: before a partner that cannot answer now is asked once more.
+    """
+
+    nightly: Nightly | None = None
+    pause: timedelta = timedelta(seconds=0.2)
+    days: int = 7
+    later: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +64,7 @@ class OcpiConfig:
         versions: of OCPI, that partners may choose from.
         allow_private: partners' addresses may lead to private networks, every partner's.
         renew_after: how old the tokens of a connection get before we exchange them for new ones.
+        comparing: when and how partners' copies are compared with ours.
         pull_tokens_every: how often the partners' token lists are read again, beside their pushes.
     """
 
@@ -64,6 +84,7 @@ class OcpiConfig:
     pull_tokens_every: timedelta = timedelta(hours=6)
     renew_after: timedelta = timedelta(days=28)
     allow_private: bool = False
+    comparing: Comparing = Comparing()
 
     def url(self, *segments: str) -> str:
         """Return an address of ours."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cms.app.catalogue import Catalogue
-from cms.app.ports import Invitation, ParkedObject, PartnerHealth, SyncState
+from cms.app.ports import Comparison, Invitation, ParkedObject, PartnerHealth, SyncState
 from cms.domain.errors import Conflict, InvalidValue
 from cms.domain.ids import PartnerId
 from cms.domain.partner import Partner
@@ -68,6 +68,12 @@ class Partners:
 
     async def health(self, partner: PartnerId) -> PartnerHealth:
         return await self._service.partner_health(partner)
+
+    async def compare(self, partner: PartnerId, who: str, module: str | None = None) -> None:
+        await self._service.comparing.ask(partner, who, module)
+
+    def comparison(self, partner: PartnerId) -> Comparison | None:
+        return self._service.comparing.report(partner)
 
     async def parked(self, partner: PartnerId) -> Sequence[ParkedObject]:
         return await self._service.parking.of(partner)

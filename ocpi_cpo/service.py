@@ -41,6 +41,7 @@ from ocpi_cpo.modules.versions import Versions
 from ocpi_cpo.pages import Network, Pages
 from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.promises import Promises
+from ocpi_cpo.push.comparing import Comparing, View
 from ocpi_cpo.push.courier import MODULE_OF, Courier
 from ocpi_cpo.push.parking import Parking
 from ocpi_cpo.push.syncing import Syncing
@@ -56,6 +57,7 @@ from ocpi_cpo.wire import Json
 log = structlog.get_logger()
 
 RENEWAL_LOOK_SECONDS = 6 * 3600.0
+CLOCK_LOOK_SECONDS = 60.0
 
 _OWNED = ("session", "profile")
 """Kinds whose key is a session's: only its owner hears."""
@@ -158,6 +160,16 @@ class OcpiService:
         self.parking = Parking(store, clock, self._worker)
         self.healths = Health(
             store, self.connections, self.tallies, self.syncing, self._worker, clock
+        )
+        self.comparing = Comparing(
+            store,
+            self.connections,
+            self._api,
+            self._worker,
+            self._view,
+            clock,
+            config.comparing,
+            self._errand,
         )
         self._authority = Authority(
             store,
@@ -264,6 +276,7 @@ class OcpiService:
     async def load(self) -> None:
         """Take up the connections from the store. Call it before serving."""
         await self.connections.load()
+        await self.comparing.load()
 
     async def run(self, leftovers: Sequence[CommandRecord] = ()) -> None:
         """Push, pull and tell, until cancelled.
@@ -293,6 +306,9 @@ class OcpiService:
                     self._config.pull_tokens_every.total_seconds(),
                     "pull tokens",
                     self._pull_from_all,
+                )
+                supervisor.every(
+                    CLOCK_LOOK_SECONDS, "nightly comparison", self.comparing.look_at_the_clock
                 )
                 supervisor.every(RENEWAL_LOOK_SECONDS, "renew tokens", self.renew_old_tokens)
                 await asyncio.Event().wait()
@@ -474,6 +490,10 @@ class OcpiService:
         """Try everything that is parked for *partner* again, now."""
         if (line := self._lines.get(partner)) is not None:
             line.worker.retry()
+
+    def _view(self, connection: Connection) -> View:
+        face = self._faces[dialect_of(connection.version).version]
+        return View(face.pages, face.render)
 
     def _worker(self, partner: PartnerId) -> Worker | None:
         line = self._lines.get(partner)

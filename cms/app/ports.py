@@ -404,6 +404,64 @@ class WorkDesk(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a partner's copy has otherwise.
+
+    Attributes:
+        object: its id.
+        field: the path of the field; "" for the whole thing.
+        ours, theirs: as text, shortened.
+        done: ``"put again"``, ``"posted again"``, ``"posted"`` or ``"reported"``.
+    """
+
+    module: str
+    object: str
+    field: str
+    ours: str | None
+    theirs: str | None
+    done: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How many things of one module were looked at, and what was found.
+
+    Attributes:
+        moving: passed over, since something about them was on its way.
+        unverifiable: the partner never said where it keeps them.
+        offered: False: the partner offers no look at this module.
+    """
+
+    module: str
+    looked: int = 0
+    same: int = 0
+    differing: int = 0
+    missing: int = 0
+    moving: int = 0
+    unverifiable: int = 0
+    offered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A partner's copies beside ours.
+
+    Attributes:
+        ended_at: None while it runs.
+        stopped: why it ended before everything was looked at; None if it did not.
+        findings: the first of them; ``looked`` counts all.
+    """
+
+    partner: PartnerId
+    begun_at: datetime
+    by: str
+    ended_at: datetime | None = None
+    looked: tuple[Looked, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    stopped: str | None = None
+
+
 class PartnerDesk(Protocol):
     """What operators do about partners' connections."""
 
@@ -453,6 +511,17 @@ class PartnerDesk(Protocol):
         """
 
     async def health(self, partner: PartnerId) -> PartnerHealth: ...
+    async def compare(self, partner: PartnerId, who: str, module: str | None = None) -> None:
+        """Begin to compare its copies with ours, in the background; None = of all modules.
+
+        Raises:
+            Conflict: it is not connected, or is being compared.
+            InvalidValue: there is no such module.
+        """
+
+    def comparison(self, partner: PartnerId) -> Comparison | None:
+        """The comparison that runs, else the last one."""
+
     async def parked(self, partner: PartnerId) -> Sequence[ParkedObject]:
         """What it would not take, oldest first."""
 

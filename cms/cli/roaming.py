@@ -30,6 +30,7 @@ def extend(partners: typer.Typer) -> None:
     partners.command("renew")(renew)
     partners.command("sync")(sync)
     partners.command("resync", hidden=True)(sync)
+    partners.command("compare")(compare)
     partners.command("parked")(parked)
     partners.command("retry")(retry)
     partners.command("drop")(drop)
@@ -99,6 +100,38 @@ def sync(
     found = visit(load(config), go)
     if not wait:
         _print_syncs([each for each in found["health"]["syncs"] if _asked(each, module)])
+
+
+def compare(
+    id: str,
+    module: Annotated[
+        str | None, typer.Option(help="locations, tariffs, sessions or cdrs; default all")
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Only show the last one")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a partner's copies with ours: what differs is shown and repaired, bills reported."""
+    path = f"/partners/{in_path(id)}"
+
+    async def go(office: Office) -> Any:
+        if not last:
+            await office.post(f"{path}/compare", {"module": module})
+        found = await office.get(f"{path}/comparison")
+        while not last and found["ended_at"] is None:
+            await asyncio.sleep(_LOOK_SECONDS)
+            found = await office.get(f"{path}/comparison")
+        return found
+
+    found = visit(load(config), go)
+    if as_json:
+        print_json(found)
+        return
+    show(found["looked"], False, "module offered looked same differing missing moving unverifiable")
+    if found["findings"]:
+        show(found["findings"], False, "module object field ours theirs done")
+    if found["stopped"] is not None:
+        out.print(f"ended early: {found['stopped']}", markup=False, highlight=False)
 
 
 def parked(id: str, config: ConfigFile = None, as_json: AsJson = False) -> None:

@@ -128,6 +128,14 @@ class Courier:
         """A new registration: what was told under the old one counts no more."""
         self._memory = _Memory()
 
+    async def lost(self, kind: str, key: str) -> None:
+        """The partner's copy of a thing is not what it was told: it must be told again."""
+        self._memory.told.pop((kind, key), None)
+        known = await self._delivery(kind, key)
+        if known is not None and known.place is not None:
+            place = f"lost {known.place.split(' ', 1)[-1]}"
+            await self._keep_delivery(kind, key, "delivered", place=place)
+
     async def tell(self, connection: Connection, change: Change) -> Told:
         """Bring *change* to the partner, unless it knows it."""
         match change.kind:

@@ -133,6 +133,10 @@ class Worker:
         self._wanted[kind, key] = True
         self._nudged.set()
 
+    async def forget(self, kind: str, key: str) -> None:
+        """The partner has lost its copy of this thing: what was told of it counts no more."""
+        await self._courier.lost(kind, key)
+
     def dropped(self, kind: str, key: str) -> None:
         """An operator has given up a parked thing: it is tried no more."""
         self._wanted[kind, key] = False

@@ -110,6 +110,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/partners/{id}/renew"): Case("/partners/IN*XXX/renew", {}, found=404, whole=True),
     ("POST", "/partners/{id}/resync"): Case("/partners/IN*XXX/resync", {}, found=404, whole=True),
     ("POST", "/partners/{id}/sync"): Case("/partners/IN*XXX/sync", {}, found=404, whole=True),
+    ("POST", "/partners/{id}/compare"): Case("/partners/IN*XXX/compare", {}, found=404, whole=True),
+    ("GET", "/partners/{id}/comparison"): Case("/partners/IN*XXX/comparison", found=404, whole=True),
     ("GET", "/partners/{id}/parked"): Case("/partners/IN*XXX/parked", found=404, whole=True),
     ("POST", "/partners/{id}/parked/actions"): Case(
         "/partners/IN*XXX/parked/actions", {"action": "drop", "kind": "cdr", "key": "x"}, found=404, whole=True

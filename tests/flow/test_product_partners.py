@@ -7,6 +7,7 @@ from pathlib import Path
 from simulators.emsp import Emsp
 from tests.flow.product import Json, Product, fault_free, product
 from tests.flow.test_product_door import cli
+from tests.harness.server import parse_metrics
 
 MOBILITY = ("--name", "Simulated Mobility")
 
@@ -67,6 +68,33 @@ async def test_a_partners_tokens_are_renewed_at_once(tmp_path: Path) -> None:
         ) as answer:
             assert answer.status == 400 and "version" in await answer.text()
         fault_free(emsp)
+
+
+async def test_the_command_line_heals_a_partner(tmp_path: Path) -> None:
+    async with product(tmp_path) as cpo:
+        emsp = await cpo.partner()
+        await emsp.wait_for(lambda: emsp.pushes("tariffs") and emsp.pushes("locations"))
+        emsp.store.tariffs.clear()
+        told = await cli(cpo, "partners", "compare", "IN*EMP", "--module", "tariffs")
+        assert "DC-18" in told and "put again" in told
+        await emsp.wait_for(lambda: emsp.store.tariffs)
+        emsp.store.locations.clear()
+        told = await cli(cpo, "partners", "sync", "IN*EMP", "--module", "locations", "--wait")
+        assert told.splitlines()[-1].startswith("locations: ") and told.endswith("done\n")
+        assert emsp.store.locations
+        shown = await cli(cpo, "partners", "show", "IN*EMP")
+        assert "connected, OCPI 2.2.1" in shown and "locations: delivered" in shown
+        assert "KEY" in await cli(cpo, "partners", "parked", "IN*EMP")
+        figures = parse_metrics(await metrics(cpo))
+        at = 'cms_partner_requests_total{class="delivered",module="locations",partner="IN*EMP"}'
+        assert figures[at] >= 2
+        assert figures['cms_partner_lag_changes{partner="IN*EMP"}'] == 0
+        fault_free(emsp)
+
+
+async def metrics(cpo: Product) -> str:
+    async with cpo.api.http.get(cpo.url("/metrics")) as answer:
+        return await answer.text()
 
 
 async def test_private_addresses_are_refused_unless_the_config_allows_them(tmp_path: Path) -> None:

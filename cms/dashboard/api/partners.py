@@ -33,6 +33,10 @@ class SyncIn(Intake):
     module: Literal["locations", "tariffs", "sessions", "cdrs", "tokens"] | None = None
 
 
+class CompareIn(Intake):
+    module: Literal["locations", "tariffs", "sessions", "cdrs"] | None = None
+
+
 class ParkedIn(Intake):
     action: Literal["retry", "drop"]
     kind: Literal["location", "evse", "tariff", "session", "cdr"]
@@ -58,6 +62,8 @@ def routes(desk: Desk) -> Sequence[Route]:
         Route("POST", "/partners/{id}/renew", admin, its.renew, RenewIn),
         Route("POST", "/partners/{id}/resync", admin, its.sync, SyncIn),
         Route("POST", "/partners/{id}/sync", admin, its.sync, SyncIn),
+        Route("POST", "/partners/{id}/compare", admin, its.compare, CompareIn),
+        Route("GET", "/partners/{id}/comparison", admin, its.comparison),
         Route("GET", "/partners/{id}/parked", admin, its.parked, answer="array"),
         Route("POST", "/partners/{id}/parked/actions", admin, its.act_on_parked, ParkedIn),
     ]
@@ -118,6 +124,23 @@ class Partners:
         id = self._partner_id(call)
         await self._desk.partners.sync(id, call.caller.who, given.module)
         return await self._partner(id)
+
+    async def compare(self, call: Call) -> Any:
+        """Compare its copies with ours, and repair them."""
+        given: CompareIn = call.body
+        only_all_sites(call)
+        id = self._partner_id(call)
+        await self._desk.partners.compare(id, call.caller.who, given.module)
+        return views.as_plain(self._desk.partners.comparison(id))
+
+    async def comparison(self, call: Call) -> Any:
+        """The comparison that runs, else the last one."""
+        only_all_sites(call)
+        id = self._partner_id(call)
+        found = self._desk.partners.comparison(id)
+        if found is None:
+            raise NotFound("comparison of", id)
+        return views.as_plain(found)
 
     async def parked(self, call: Call) -> Any:
         """What it would not take, and why."""

@@ -33,6 +33,7 @@ def sums(emsp: Emsp) -> tuple[Decimal, Decimal]:
     return excl, sum((Decimal(str(each["incl_vat"])) for each in costs), Decimal(0))
 
 
+@reading
 async def test_cd_05_to_08_a_bulk_correction_is_one_credit_and_one_new_bill_each(
     cpo: World, emsp: Emsp
 ) -> None:
