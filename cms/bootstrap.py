@@ -322,6 +322,7 @@ class Parts:
             sums=self.store,
             casefile=self.casefile,
             correcting=self.correcting,
+            invoicing=self.roaming.invoicing,
             evidence=Evidence(
                 self.store, self.casefile, self.roaming.rendered_bill, SECRETS.without, utc_now
             ),

@@ -60,6 +60,11 @@ class Renderer:
         self._party = party
         self._running_price = running_price
 
+    @property
+    def party(self) -> PartnerId:
+        """Our party that speaks where none is named."""
+        return self._party
+
     async def session(self, dated: Dated) -> Json | None:
         """Return a session; None if it cannot be shown: no token, no such place, a broken rule."""
         own = dated.session

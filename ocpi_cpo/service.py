@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import uniform
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from aiohttp.abc import AbstractResolver
 
 from cms.app.administration import Administration
 from cms.app.catalogue import Catalogue
+from cms.app.invoicing import Invoicing
 from cms.app.live import LiveState
 from cms.app.ports import Clock, DatedCdr, PartnerHealth, Store, TokenAuthority
 from cms.app.profiling import Profiling
@@ -32,6 +34,8 @@ from ocpi_cpo.errors import OcpiError
 from ocpi_cpo.health import Health
 from ocpi_cpo.modules.commands import Commands
 from ocpi_cpo.modules.credentials import Credentials
+from ocpi_cpo.modules.invoices import MODULE as INVOICES
+from ocpi_cpo.modules.invoices import Invoices
 from ocpi_cpo.modules.lists import Lists
 from ocpi_cpo.modules.locations import Locations
 from ocpi_cpo.modules.preferences import Preferences
@@ -139,6 +143,7 @@ class OcpiService:
         self._profiling = profiling
         self._client = GuardedClient(config.request_timeout.total_seconds(), resolver)
         self.tallies = Tallies(clock)
+        self.invoicing = Invoicing(store, live, clock)
         self._api = PartnerApi(self._client, config, self.tallies)
         self._faces = {
             version: self._face(dialect, running_price) for version, dialect in DIALECTS.items()
@@ -212,6 +217,8 @@ class OcpiService:
             )
             server.add(*preferences.routes())
             server.add(*tokens.routes())
+            if (INVOICES, "SENDER") in face.dialect.modules:
+                server.add(*Invoices(self.invoicing, self._config, version).routes())
         return server
 
     def connect_remote(self, remote: Remote, reserving: Reserving) -> None:
@@ -303,7 +310,8 @@ class OcpiService:
                 supervisor.keep("news to partners", self._spread_news)
                 supervisor.every(LOOK_EVERY_SECONDS, "tariff borders", self.borders.look)
                 supervisor.every(
-                    self._config.pull_tokens_every.total_seconds(),
+                    # Not at the hour: partners shall not be asked by everybody at once.
+                    self._config.pull_tokens_every.total_seconds() * uniform(0.9, 1.1),
                     "pull tokens",
                     self._pull_from_all,
                 )
@@ -377,6 +385,7 @@ class OcpiService:
             face.dialect,
             self._clock,
             self.registration.look_again,
+            self.invoicing,
         )
         worker = Worker(
             partner,

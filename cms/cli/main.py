@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from cms.cli import billing, roaming, serving, tables
+from cms.cli import billing, invoicing, roaming, serving, tables
 from cms.cli.ocpi import ocpi
 from cms.cli.office import Office, Refused, visit
 from cms.cli.showing import cell as _cell
@@ -57,6 +57,7 @@ for name, group in (
 ):
     app.add_typer(group, name=name)
 app.add_typer(billing.bills, name="bills")
+app.add_typer(invoicing.invoices, name="invoices")
 roaming.extend(partners)
 
 ConfigFile = Annotated[

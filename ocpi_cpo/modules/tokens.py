@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,8 @@ from ocpi_cpo.wire import next_link, stamp, with_query
 log = structlog.get_logger()
 
 MOST_PAGES = 10_000
+MOST_READINGS = 3
+"""Of a list that grows shorter while it is read."""
 _IN_ONE_COMMIT = 1000
 
 Forget = Callable[[PartnerId, str], None]
@@ -123,6 +125,11 @@ class Tokens:
             raise BadParameter("type: differs from the URL, where RFID is the default")
 
 
+def _total(headers: Mapping[str, str]) -> int | None:
+    text = headers.get("X-Total-Count", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
 def _newer(before: Token, token: Token) -> bool:
     return (
         before.last_updated is not None
@@ -184,6 +191,22 @@ class Puller:
         return count
 
     async def _read(self, connection: Connection, url: str, since: datetime | None) -> list[Token]:
+        """Read the list; once more from its beginning if it grew shorter meanwhile.
+
+        What moves up over the edge of a page while we turn it would be missed, and then be taken
+        for deleted.
+        """
+        for _ in range(MOST_READINGS):
+            found, shrank = await self._read_once(connection, url, since)
+            if not shrank:
+                return found
+        raise ClientApi("its token list grows shorter whenever we read it")
+
+    async def _read_once(
+        self, connection: Connection, url: str, since: datetime | None
+    ) -> tuple[list[Token], bool]:
+        """Return the list, and whether its total fell while we read."""
+        most = 0
         following: str | None = url if since is None else with_query(url, date_from=stamp(since))
         host, seen, found = urlsplit(url).netloc, set[str](), list[Token]()
         while following is not None:
@@ -194,8 +217,12 @@ class Puller:
             if not answer.ok or not isinstance(answer.data, list):
                 raise ClientApi(f"its token list cannot be read: {answer.text}")
             found += self._tokens(connection, answer.data)
+            total = _total(answer.headers)
+            if total is not None and total < most:
+                return found, True
+            most = max(most, total or 0)
             following = next_link(answer.headers)
-        return found
+        return found, False
 
     def _tokens(self, connection: Connection, items: list[Any]) -> list[Token]:
         """Return the good ones; a damaged one is logged and hurts no other."""

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from cms.app import failpoints
+from cms.app.invoicing import Invoicing
 from cms.app.ports import Change, Clock, DatedCdr, Store
 from cms.app.writes import Delivery, KeepExchange, PutDelivery, PutWorkItem, Write
 from cms.domain.audit import WorkAction, WorkItem, WorkType
@@ -23,6 +24,8 @@ from cms.domain.ids import CdrId, EvseRef, LocationId, PartnerId, SessionId, Tar
 from cms.domain.tariff import Tariff
 from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.connections import Connection
+from ocpi_cpo.modules.invoices import MODULE as INVOICES
+from ocpi_cpo.modules.invoices import record
 from ocpi_cpo.pages import Pages, status_of
 from ocpi_cpo.partner_api import PartnerApi, exchange
 from ocpi_cpo.render import Renderer
@@ -40,6 +43,7 @@ MODULE_OF = {
     "evse": "locations",
     "session": "sessions",
     "cdr": "cdrs",
+    "invoice": "invoicereconciliation",
     "profile": "chargingprofiles",
 }
 
@@ -110,6 +114,7 @@ class Courier:
         dialect: Dialect,
         clock: Clock,
         refetch: Refetch,
+        invoicing: Invoicing,
     ) -> None:
         self._partner = partner
         self._store = store
@@ -120,6 +125,7 @@ class Courier:
         self._dialect = dialect
         self._clock = clock
         self._refetch = refetch
+        self._invoicing = invoicing
         self._memory = _Memory()
         self.ambiguous = 0
         self.without_location = 0
@@ -151,6 +157,8 @@ class Courier:
                 return await self._cdr(connection, CdrId(change.key), change)
             case "profile":
                 return await self._profile(connection, SessionId(change.key))
+            case "invoice":
+                return await self._invoice(connection, change.key)
             case _:
                 raise ValueError(f"partners are not told of a {change.kind}")
 
@@ -450,6 +458,37 @@ class Courier:
             )
             return DONE
         return self._judged(answer) if answer.again else None
+
+    # -- invoices
+
+    async def _invoice(self, connection: Connection, id: str) -> Told:
+        """POST a new record, PUT one that changed or may be there, DELETE one that was an error."""
+        own = await self._invoicing.one(self._partner, id)
+        before = await self._delivery("invoice", id)
+        if own is None or (own.withdrawn and before is None):
+            return NOTHING
+        party = own.party or self._render.party
+        url = self._url(connection, INVOICES, party, id)
+        body = record(own, party)
+
+        async def ask(method: str, url: str, body: Json | None) -> PartnerAnswer:
+            return await self._send(connection, method, url, body, "invoice", id, sender=party)
+
+        if own.withdrawn:
+            answer = await ask("DELETE", url, None)
+            done = answer.ok or answer.kind is Kind.MISSING
+        else:
+            put = await ask("PUT", url, body) if before is not None else None
+            if put is None or put.kind is Kind.MISSING:
+                await self._keep_delivery("invoice", id, "retrying")
+                answer = await ask("POST", self._url(connection, INVOICES), body)
+            else:
+                answer = put
+            done = answer.ok or answer.kind is Kind.EXISTS
+        if not done:
+            return await self._moved(connection, answer)
+        await self._keep_delivery("invoice", id, "delivered")
+        return DONE
 
     # -- parking
 

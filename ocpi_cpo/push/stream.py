@@ -136,6 +136,11 @@ class Stream:
         if not newer.feed:
             newer.change, newer.feed = item.change, item.feed
 
+    @property
+    def told(self) -> bool:
+        """Whether nothing of it is known that the partner has not been told."""
+        return self.exhausted and not self.waiting and not self.flying
+
     def open(self, object: str) -> bool:
         """Whether anything of *object* waits or flies."""
         return object in self.flying or any(each.object == object for each in self.waiting)

@@ -23,6 +23,7 @@ KINDS = {
     "locations": ("location", "evse"),
     "sessions": ("session",),
     "cdrs": ("cdr",),
+    "invoicereconciliation": ("invoice",),
 }
 """Of the feed, by the module that tells them; in the order in which partners hear them."""
 

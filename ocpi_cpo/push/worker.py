@@ -73,12 +73,14 @@ class Worker:
         self._sessions = Stream("sessions", ("session",), lambda c: c.key)
         self._cdrs = Stream("cdrs", ("cdr",), lambda c: c.key)
         self._profiles = Stream("chargingprofiles", ("profile",), lambda c: c.key)
+        self._invoices = Stream("invoicereconciliation", ("invoice",), lambda c: c.key)
         self._streams = (
             self._tariffs,
             self._locations,
             self._sessions,
             self._profiles,
             self._cdrs,
+            self._invoices,
         )
         self._ahead: dict[str, Ahead] = {}
         self._covered = 0
@@ -244,6 +246,7 @@ class Worker:
         await self._fetch(self._locations)
         await self._fetch(self._profiles)
         await self._fetch(self._cdrs)
+        await self._fetch(self._invoices)
         bills_to = self._cdrs.fetched_to
         await self._fetch(self._sessions)
         self._covered = self._sessions.fetched_to
@@ -347,6 +350,8 @@ class Worker:
         if stream is self._locations:
             ahead = (e for e in self._tariffs.waiting if not e.change.deleted)
             return not self._tariffs.flying and all(e.attempts for e in ahead)
+        if stream is self._invoices:  # what it lists is known by then
+            return not self._taken(self._cdrs) or self._cdrs.told
         return stream is not self._cdrs or self._bill_ready(item)
 
     def _shown_no_more(self, item: Item) -> bool:

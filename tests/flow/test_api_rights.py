@@ -112,6 +112,15 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/partners/{id}/sync"): Case("/partners/IN*XXX/sync", {}, found=404, whole=True),
     ("POST", "/partners/{id}/compare"): Case("/partners/IN*XXX/compare", {}, found=404, whole=True),
     ("GET", "/partners/{id}/comparison"): Case("/partners/IN*XXX/comparison", found=404, whole=True),
+    ("GET", "/partners/{id}/invoices"): Case("/partners/IN*XXX/invoices", found=404, whole=True),
+    ("POST", "/partners/{id}/invoices"): Case("/partners/IN*XXX/invoices", {"number": "1"}, found=404, whole=True),
+    ("PUT", "/partners/{id}/invoices/{invoice}"): Case(
+        "/partners/IN*XXX/invoices/1", {"number": "1", "bills": ["x"]}, found=404, whole=True
+    ),
+    ("DELETE", "/partners/{id}/invoices/{invoice}"): Case("/partners/IN*XXX/invoices/1", found=404, whole=True),
+    ("GET", "/partners/{id}/invoices-received"): Case(
+        "/partners/IN*XXX/invoices-received", found=404, whole=True
+    ),
     ("GET", "/partners/{id}/parked"): Case("/partners/IN*XXX/parked", found=404, whole=True),
     ("POST", "/partners/{id}/parked/actions"): Case(
         "/partners/IN*XXX/parked/actions", {"action": "drop", "kind": "cdr", "key": "x"}, found=404, whole=True

@@ -13,6 +13,7 @@ from cms.app.casefile import CaseFile
 from cms.app.catalogue import Catalogue
 from cms.app.correcting import Correcting
 from cms.app.evidence import Evidence
+from cms.app.invoicing import Invoicing
 from cms.app.live import LiveState
 from cms.app.ports import Clock, Page, PartnerDesk, StationLog, Store, WorkDesk
 from cms.app.pricing import Pricing
@@ -46,6 +47,7 @@ class Desk:
     casefile: CaseFile
     correcting: Correcting
     evidence: Evidence
+    invoicing: Invoicing
     work: WorkDesk
     partners: PartnerDesk
     log: StationLog

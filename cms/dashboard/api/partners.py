@@ -30,7 +30,10 @@ class InviteIn(Intake):
 class SyncIn(Intake):
     """Without *module* all that it takes from us, and its token list."""
 
-    module: Literal["locations", "tariffs", "sessions", "cdrs", "tokens"] | None = None
+    module: (
+        Literal["locations", "tariffs", "sessions", "cdrs", "invoicereconciliation", "tokens"]
+        | None
+    ) = None
 
 
 class CompareIn(Intake):
@@ -39,7 +42,7 @@ class CompareIn(Intake):
 
 class ParkedIn(Intake):
     action: Literal["retry", "drop"]
-    kind: Literal["location", "evse", "tariff", "session", "cdr"]
+    kind: Literal["location", "evse", "tariff", "session", "cdr", "profile", "invoice"]
     key: str
     note: Annotated[str, Field(max_length=1000)] | None = None
 

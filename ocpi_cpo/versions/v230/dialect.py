@@ -30,6 +30,11 @@ class V230(V221):
     """Open enumerations are taken as they come; money names its taxes."""
 
     version = "2.3.0"
+    modules = (
+        *V221.modules,
+        ("invoicereconciliation", "SENDER"),
+        ("invoicereconciliation", "RECEIVER"),
+    )
     newer_standards: frozenset[str] = frozenset()
     newer_restrictions: frozenset[str] = frozenset()
 
