@@ -42,13 +42,16 @@ async def _rateable(on: Ground) -> list[Json]:
 
 
 def _modern(cdr: Json) -> Json | None:
-    """*cdr* with prices and periods as in 2.2.1; None if it holds no tariff."""
+    """*cdr* with prices and periods as in 2.2.1; None if it does not hold all of its price.
+
+    What 2.1.1 has no member for (limits, reservations) stands in a tariff's text, if anywhere.
+    """
     core = {**cdr, "tariffs": [_tariff(each) for each in cdr.get("tariffs") or []]}
     for name in ("total_cost", *PARTS):
         if name in core:
             core[name] = _price(core[name])
     if "stop_date_time" in cdr:
-        if not core["tariffs"]:
+        if not core["tariffs"] or any(each.get("tariff_alt_text") for each in core["tariffs"]):
             return None
         named_ = {"tariff_id": core["tariffs"][0]["id"]}
         core["end_date_time"] = cdr["stop_date_time"]

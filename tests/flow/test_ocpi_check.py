@@ -15,6 +15,7 @@ from ocpi_check.run import Mark, Result, run
 from simulators.emsp import Emsp
 from tests.flow.broken_cpo import Defect, Said, broken
 from tests.flow.product import Product, product
+from tests.flow.seeded_cpo import seeded
 from tests.harness.server import ROOT
 
 VERSIONS = ("2.1.1", "2.2.1", "2.3.0")
@@ -60,6 +61,22 @@ async def test_our_cpo_passes_from_registration_to_the_bill_and_is_left_clean(
         assert {"CR-02", "CR-07", "CR-11", "CM-02", "CD-02", "TK-01", "CO-27"} <= passed(result)
         assert len(passed(result)) >= 120
         assert (await cpo.api.get("/partners/IN*CHK"))["state"] != "connected"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_partner_of_long_standing_checks_what_it_may_see(
+    tmp_path: Path, version: str
+) -> None:
+    async with seeded(tmp_path, version=version) as (cpo, emsp):
+        assert emsp.connection.outbound is not None
+        options = Options(
+            f"{cpo.network.base}/ocpi/versions", emsp.connection.outbound, registered=True,
+            version=version, party=("IN", "EMP"), pace=0, public_url=emsp.base_url,
+        )  # fmt: skip
+        result = await run(options)
+        assert not told(result)
+        assert {"PG-07", "PG-09", "CD-15", "CO-27", "LO-26", "TA-09"} <= passed(result)
+        assert emsp.connection.registered
 
 
 async def test_only_the_groups_asked_for_are_checked(tmp_path: Path) -> None:
