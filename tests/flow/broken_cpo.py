@@ -300,7 +300,7 @@ def answers_a_charset_with_415(asked: Asked, said: Said) -> None:
 
 
 @defect(
-    "TR-11", "TR-36", "PG-01", "PG-10", "RT-05", "CM-07", "CM-08", "CM-09", "CM-14", "CM-19",
+    "TR-11", "TR-36", "PG-01", "PG-10", "RT-05", "CF-08", "CM-07", "CM-08", "CM-09", "CM-14", "CM-19",
     "TK-07", "SE-19",
 )  # fmt: skip
 def answers_bad_parameters_with_400(asked: Asked, said: Said) -> None:
