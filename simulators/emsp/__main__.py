@@ -52,8 +52,11 @@ async def _run(arguments: argparse.Namespace) -> int:
 async def _registered(emsp: Emsp, arguments: argparse.Namespace) -> None:
     if arguments.register:
         await emsp.register(arguments.register, arguments.token_a)
-        await emsp.refresh("locations")
-        print(f"registered with {emsp.connection.parties[0]}", flush=True)
+        if ("hubclientinfo", "SENDER") in emsp.connection.endpoints:
+            await emsp.meet()
+        if emsp.connection.parties:
+            await emsp.refresh("locations")
+        print(f"registered with {emsp.connection.hub or emsp.connection.parties[0]}", flush=True)
         return
     token_a = emsp.hand_out_token()
     print(f"versions {emsp.versions_url}\ntoken_a {token_a}", flush=True)
