@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint conformance bench mutants generate clean
+.PHONY: demo test lint conformance bench agreement mutants generate clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ conformance: $(READY)  ## which statements of OCPI are held: totals, conformance
 
 bench: $(READY)  ## every figure beside its target, as ratios to a bare reference in the same run
 	$(BIN)/python -m benchmarks
+
+agreement: $(READY)  ## shown = billed: 10,000 seeded sessions, recomputed by the partner's own code
+	$(BIN)/python -m benchmarks.agreement
 
 mutants: $(READY)  ## shows that each reliability scenario fails on its mutant
 	$(BIN)/python -m tests.reliability.mutants

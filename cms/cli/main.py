@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -384,6 +385,112 @@ def add_tariff(
         "price_per_kwh": price_per_kwh,
     }
     _print_json(visit(load(config), lambda office: office.put(f"/tariffs/{_in_path(id)}", body)))
+
+
+_Rule = Annotated[Path, typer.Argument(help="JSON: a tariff, or a line of the price book")]
+_At = Annotated[
+    str | None, typer.Option(help="Moment with its offset [default: each site's next midnight]")
+]
+
+
+@tariffs.command("schedule")
+def schedule_prices(
+    file: _Rule,
+    at: _At = None,
+    go_ahead: Annotated[
+        bool, typer.Option("--go-ahead", help="Also for partners that have not acknowledged it")
+    ] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Only say what would change")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Schedule a new version of a tariff, or a line of the price book."""
+    given = json.loads(file.read_text())
+    body: dict[str, Any] = {"rule" if "tariff" in given else "tariff": given}
+    body |= {"at": at, "unacknowledged": "go_ahead" if go_ahead else "keep_old"}
+    path = "/price-changes/preview" if preview else "/price-changes"
+    _print_json(visit(load(config), lambda office: office.post(path, body)))
+
+
+@tariffs.command("changes")
+def list_changes(
+    id: Annotated[str | None, typer.Argument(help="One change, with who has acknowledged")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List price changes, or show what one means for whom."""
+    if id is not None:
+        path = f"/price-changes/{_in_path(id)}"
+        _print_json(visit(load(config), lambda office: office.get(path)))
+        return
+    found = visit(load(config), lambda office: office.get("/price-changes"))
+    _show(found, as_json, "id state tariff replaces unacknowledged made_at made_by")
+
+
+@tariffs.command("rollback")
+def roll_back(id: str, at: _At = None, config: ConfigFile = None) -> None:
+    """Withdraw a change that has not begun; bring the old prices back after one that has."""
+    path = f"/price-changes/{_in_path(id)}/rollback"
+    _print_json(visit(load(config), lambda office: office.post(path, {"at": at})))
+
+
+@tariffs.command("books")
+def list_books(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List partners' price books."""
+    found = visit(load(config), lambda office: office.get("/price-books"))
+    _show(found, as_json, "id percent per_kwh per_session currency partners")
+
+
+@tariffs.command("book")
+def put_book(
+    id: Annotated[str, typer.Argument(help="Up to 12 letters, digits and hyphens")],
+    partner: Annotated[list[str] | None, typer.Option(help="Like IN*EMS, repeatable")] = None,
+    percent: str = "0",
+    per_kwh: str = "0",
+    per_session: str = "0",
+    currency: str = "INR",
+    config: ConfigFile = None,
+) -> None:
+    """Add or replace a price book: a mark-up that its partners share."""
+    body = {
+        "id": id,
+        "percent": percent,
+        "per_kwh": per_kwh,
+        "per_session": per_session,
+        "currency": currency,
+        "partners": partner or [],
+    }
+    path = f"/price-books/{_in_path(id)}"
+    _print_json(visit(load(config), lambda office: office.put(path, body)))
+
+
+@app.command("quote")
+def quote_charge(
+    handle: Annotated[str, typer.Argument(help="The EVSE: its uid or its printed number")],
+    connector: Annotated[int | None, typer.Option()] = None,
+    partner: Annotated[str | None, typer.Option(help="Like IN*EMS; none = own drivers")] = None,
+    kwh: Annotated[str | None, typer.Option()] = None,
+    minutes: Annotated[str | None, typer.Option()] = None,
+    amount: Annotated[str | None, typer.Option(help="Gross")] = None,
+    start: Annotated[str | None, typer.Option(help="With its offset; none = now")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a planned charge will cost, by the engine that makes the bills."""
+    body = {
+        "handle": handle,
+        "connector": connector,
+        "partner": partner,
+        "kwh": kwh,
+        "minutes": minutes,
+        "amount": amount,
+        "start": start,
+    }
+    given = {name: value for name, value in body.items() if value is not None}
+    found = visit(load(config), lambda office: office.post("/quotes", given))
+    if as_json:
+        _print_json(found)
+    else:
+        out.print("\n".join(found["trace"]), markup=False, highlight=False)
 
 
 @partners.command("list")

@@ -410,7 +410,7 @@ def _clamp(amount: Fraction, tariff: Json, side: str) -> Fraction:
 
 def _half_up(amount: Fraction, decimals: int) -> Decimal:
     """Round money. A net price made from a shelf price is itself shortened, so that what is half
-    a cent on the shelf arrives a little below it: six digits are taken as meant."""
-    amount = round(amount, 6)
+    a cent on the shelf arrives a little below it: seven digits are taken as meant."""
+    amount = round(amount, 7)
     cents = (abs(amount) * 10**decimals * 2 + 1) // 2
     return Decimal(int(cents) if amount >= 0 else -int(cents)).scaleb(-decimals)

@@ -125,3 +125,41 @@ async def test_what_was_pushed_as_the_price_is_what_is_billed(tmp_path: Path, ve
         assert bill["tariffs"][0].get("min_price") == pushed.get("min_price")
         assert emsp.recomputed[bill["id"]].agrees_with(bill["total_cost"])
         fault_free(emsp)
+
+
+async def test_a_partner_in_a_price_book_is_shown_and_billed_the_marked_up_price(
+    tmp_path: Path,
+) -> None:
+    async with product(tmp_path) as cpo:
+        emsp = await cpo.partner()
+        station = await cpo.station()
+        await set_price(cpo, "SHELF", "40.00")
+        partners = await cpo.api.get("/partners")
+        book = {"id": "ROAM", "percent": "10", "partners": [each["id"] for each in partners]}
+        await put(cpo, "/price-books/ROAM", book)
+        await emsp.wait_for(lambda: shown(emsp, cpo) == ["SHELF~ROAM"])
+        await begin(emsp, cpo, station, "ref-1")
+        bill = await finish(emsp, station, "ref-1")
+        assert bill["tariffs"][0]["id"] == "SHELF~ROAM"
+        assert abs(gross(bill) - due(bill, "44.00")) <= Decimal("0.01")
+
+
+async def test_a_version_is_pushed_ahead_and_its_acknowledgement_is_seen(tmp_path: Path) -> None:
+    async with product(tmp_path) as cpo:
+        emsp = await cpo.partner()
+        await cpo.station()
+        await set_price(cpo, "SHELF", "40.00")
+        await emsp.wait_for(lambda: shown(emsp, cpo) == ["SHELF"])
+        change = await cpo.api.post("/price-changes", {"tariff": price("SHELF", "50.00")})
+        assert (change["id"], change["state"]) == ("SHELF~2", "scheduled")
+        assert {each["after"] for each in change["effects"]} == {"SHELF~2"}
+
+        async def acknowledged() -> bool:
+            seen = await cpo.api.get("/price-changes/SHELF~2")
+            return [each["acknowledged"] for each in seen["acknowledgements"]] == [True]
+
+        while not await acknowledged():  # the push is on its way; the test's time limit ends it
+            continue
+        assert shown(emsp, cpo) == ["SHELF"]
+        gone = await cpo.api.post("/price-changes/SHELF~2/rollback")
+        assert gone["state"] == "withdrawn"

@@ -30,6 +30,7 @@ from cms.domain.tariff import (
     Tax,
     tariff_hash,
 )
+from cms.domain.tariff_choice import TariffRule
 from cms.domain.token import AuthMethod
 from cms.domain.usage import Usage, UsageKind
 from ocpi_cpo.config import OwnParty
@@ -53,6 +54,7 @@ from tests.conformance.ocpi.world import (
     token,
 )
 from tests.conformance.statements import reading, statement
+from tests.unit import world as charger_world
 
 ALL_TIME = "date_from=2020-01-01T00:00:00Z"
 NOON = datetime(2026, 3, 3, 6, 30, tzinfo=UTC)  # 12:00 in Kolkata
@@ -156,6 +158,26 @@ async def test_se_17_the_profile_that_a_session_runs_under_is_accepted(
     await cpo.store.commit([KeepTariff(hash, shelf())])
     body = {"profile_type": "REGULAR", "energy_need": 20.5}
     assert (await ask("PUT", preferences(session), body)).data == "ACCEPTED"
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"), [(None, "USUAL"), ("GREEN", "GREEN"), ("FAST", "USUAL")]
+)
+async def test_se_20_a_tokens_default_profile_chooses_the_tariff_at_the_start(
+    profile: str | None, expected: str
+) -> None:
+    house = charger_world.World()
+    usual = shelf(TariffId("USUAL"))
+    green = replace(shelf(TariffId("GREEN")), kind=TariffKind.PROFILE_GREEN)
+    for each in (usual, green):
+        house.catalogue.tariffs[each.id] = each
+        house.catalogue.rules[each.id] = TariffRule(each.id, each.id)
+    card = replace(charger_world.token("ROAM", charger_world.EMS), default_profile=profile)
+    house.catalogue.put_token(card)
+    visit = await house.desk.connected(charger_world.CS1, "", "1.6")
+    await house.start(visit, "ROAM")
+    frozen = house.session().tariff
+    assert frozen == tariff_hash(house.catalogue.tariffs[TariffId(expected)])
 
 
 @reading
