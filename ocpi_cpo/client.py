@@ -23,6 +23,7 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from ocpi_cpo.answers import Heard, Silence
+from ocpi_cpo.config import OwnCertificate
 
 LARGEST_ANSWER_BYTES = 1024 * 1024
 LONGEST_URL = 255
@@ -89,6 +90,7 @@ class Ask:
     Attributes:
         url: sent byte for byte.
         private: see :func:`allowed`; plain http is possible only then.
+        certificate: name of the client certificate to present.
         fresh: on a connection of its own, so that a kept one that died meanwhile cannot leave
             doubt whether the request was sent.
     """
@@ -99,6 +101,7 @@ class Ask:
     body: bytes | None = None
     private: bool = False
     fresh: bool = False
+    certificate: str | None = None
 
 
 class GuardedClient:
@@ -107,12 +110,22 @@ class GuardedClient:
     Args:
         timeout: seconds for one request, from connecting to the last byte.
         resolver: looks names up; what it finds is checked here.
+        certificates: those that we can present, by name. They are read at the start; one that
+            cannot be read raises OSError.
     """
 
-    def __init__(self, timeout: float = 10.0, resolver: AbstractResolver | None = None) -> None:
+    def __init__(
+        self,
+        timeout: float = 10.0,
+        resolver: AbstractResolver | None = None,
+        certificates: Mapping[str, OwnCertificate] | None = None,
+    ) -> None:
         self._timeout = timeout
         self._resolver = resolver
-        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
+        self._certificates = {
+            name: _presenting(each) for name, each in (certificates or {}).items()
+        }
+        self._sessions: dict[tuple[bool, bool, str | None], aiohttp.ClientSession] = {}
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -125,6 +138,8 @@ class GuardedClient:
         url = askable(ask.url, ask.private)
         if url is None:
             return Silence("forbidden", sent=False)
+        if ask.certificate is not None and ask.certificate not in self._certificates:
+            return Silence("no certificate of that name", sent=False)
         try:
             async with asyncio.timeout(timeout or self._timeout):
                 return await self._exchange(ask, url, began)
@@ -149,7 +164,7 @@ class GuardedClient:
             return Silence("too large", sent=True, took_ms=_ms(began))
 
     def _session(self, ask: Ask) -> aiohttp.ClientSession:
-        key = (ask.private, ask.fresh)
+        key = (ask.private, ask.fresh, ask.certificate)
         if key not in self._sessions:
             connector = aiohttp.TCPConnector(
                 resolver=GuardedResolver(ask.private, self._resolver),
@@ -157,6 +172,7 @@ class GuardedClient:
                 limit_per_host=32,
                 force_close=ask.fresh,
                 ttl_dns_cache=10,
+                ssl=True if ask.certificate is None else self._certificates[ask.certificate],
             )
             self._sessions[key] = aiohttp.ClientSession(
                 connector=connector,
@@ -167,6 +183,15 @@ class GuardedClient:
                 skip_auto_headers=["User-Agent"],
             )
         return self._sessions[key]
+
+
+def _presenting(own: OwnCertificate) -> ssl.SSLContext:
+    """Return how TLS is spoken where *own* is presented."""
+    context = ssl.create_default_context()
+    context.load_cert_chain(own.certificate, own.key)
+    if own.trust is not None:
+        context.load_verify_locations(cafile=own.trust)
+    return context
 
 
 def askable(address: str, private: bool) -> URL | None:

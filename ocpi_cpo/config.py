@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ocpi_cpo.push.nightly import Nightly
@@ -45,6 +46,20 @@ class Comparing:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnCertificate:
+    """A client certificate of ours, in files.
+
+    Attributes:
+        trust: authorities that the partner's own certificate is checked against, beside the usual
+            ones; None = only those.
+    """
+
+    certificate: str
+    key: str
+    trust: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OcpiConfig:
     """Settings of the OCPI edge.
 
@@ -66,6 +81,10 @@ class OcpiConfig:
         renew_after: how old the tokens of a connection get before we exchange them for new ones.
         comparing: when and how partners' copies are compared with ours.
         pull_tokens_every: how often the partners' token lists are read again, beside their pushes.
+        trusted_proxies: addresses whose word on a caller's address and certificate counts.
+        client_certificate_header: in which they hand on a caller's certificate.
+        certificates: by name, those that we can present to partners.
+        look_again_every: how often endpoints that were made by a template are looked for.
     """
 
     base_url: str
@@ -85,6 +104,10 @@ class OcpiConfig:
     renew_after: timedelta = timedelta(days=28)
     allow_private: bool = False
     comparing: Comparing = Comparing()
+    trusted_proxies: tuple[str, ...] = ()
+    client_certificate_header: str | None = None
+    certificates: Mapping[str, OwnCertificate] = field(default_factory=dict)
+    look_again_every: timedelta = timedelta(minutes=5)
 
     def url(self, *segments: str) -> str:
         """Return an address of ours."""

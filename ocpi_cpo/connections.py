@@ -19,7 +19,8 @@ from cms.app.writes import PutDocument, Write
 from cms.domain import plain
 from cms.domain.ids import PartnerId
 from ocpi_cpo.auth import Access, Caller, digest
-from ocpi_cpo.wire import presented_tokens
+from ocpi_cpo.profiles.switches import STANDARD, Profile, TokenForm
+from ocpi_cpo.wire import presented
 
 DOCUMENT = "ocpi.connection"
 
@@ -107,6 +108,8 @@ class Connection:
         renewed_at: when tokens were last exchanged, at the registration or since.
         tokens_pulled_to: newest ``last_updated`` seen when its token list was pulled whole.
         syncs: the last one of each module; what was told under an older one counts no more.
+        guessed: its endpoints are made by a template, since its version details cannot be read.
+        pinned: endpoints that an operator set; they stand before what the partner says.
     """
 
     partner: PartnerId
@@ -124,6 +127,8 @@ class Connection:
     extra_hosts: tuple[str, ...] = ()
     tokens_pulled_to: datetime | None = None
     renewed_at: datetime | None = None
+    guessed: bool = False
+    pinned: tuple[Endpoint, ...] = ()
     syncs: tuple[Sync, ...] = ()
 
     @property
@@ -164,8 +169,8 @@ class Connection:
 
     def endpoint(self, module: str, role: str) -> str | None:
         """Return the partner's address of a module, by (identifier, role)."""
-        found = (e.url for e in self.endpoints if (e.module, e.role) == (module, role))
-        return next(found, None)
+        known = (*self.pinned, *self.endpoints)
+        return next((e.url for e in known if (e.module, e.role) == (module, role)), None)
 
     def module_of(self, url: str) -> str:
         """Return the module that an address of the partner belongs to; "" for none."""
@@ -177,11 +182,13 @@ class Connection:
     @property
     def credentials_url(self) -> str | None:
         """Its credentials endpoint; partners disagree about its role, so the role is ignored."""
-        return next((e.url for e in self.endpoints if e.module == "credentials"), None)
+        known = (*self.pinned, *self.endpoints)
+        return next((e.url for e in known if e.module == "credentials"), None)
 
     def same_host(self, url: str) -> bool:
         """Whether *url* leads to a host that the partner registered."""
-        known = [self.versions_url or "", *(each.url for each in self.endpoints)]
+        ends = (*self.pinned, *self.endpoints)
+        known = [self.versions_url or "", *(each.url for each in ends)]
         hosts = {urlsplit(each).hostname for each in known} | set(self.extra_hosts)
         try:
             return urlsplit(url).hostname in hosts - {None}
@@ -203,12 +210,13 @@ class Connections:
 
     Args:
         secret: called with every token that must never stand in a log.
-        errand: runs something in the background, under supervision.
+        profile: how a partner differs from the standard.
     """
 
     store: Store
     clock: Clock
     secret: Callable[[str], None]
+    profile: Callable[[PartnerId], Profile] = lambda partner: STANDARD
     _all: dict[PartnerId, Connection] = field(default_factory=dict)
     _by_digest: dict[str, PartnerId] = field(default_factory=dict)
     _listeners: list[Callable[[Connection], None]] = field(default_factory=list)
@@ -269,14 +277,18 @@ class Connections:
     def caller(self, header: str | None) -> tuple[Caller, InboundToken] | None:
         """Say who presents *header*; None for nobody we know. Memory only."""
         now = self.clock()
-        for token in presented_tokens(header):
+        for token, raw in presented(header):
             partner = self._by_digest.get(digest(token))
-            if partner is None:
+            if partner is None or not _wanted(self.profile(partner).token_in, raw):
                 continue
             for known in self._all[partner].heard_by(now):
                 if known.digest == digest(token):
                     return Caller(partner, known.access, token), known
         return None
+
+    def opens(self, token: str) -> PartnerId | None:
+        """Return whose connection *token* opens."""
+        return self._by_digest.get(digest(token))
 
     def newest_used(self, partner: PartnerId, used: InboundToken) -> bool:
         """Whether *used* is a newest token whose first use ends the ones that it replaced."""
@@ -307,6 +319,11 @@ class Connections:
 def _below(url: str) -> tuple[str, str]:
     path = url.partition("?")[0].rstrip("/")
     return f"{path}/", f"{path}?"
+
+
+def _wanted(form: TokenForm, raw: bool) -> bool:
+    """Whether a token may be written in the form that it was."""
+    return form is TokenForm.ANY or (form is TokenForm.RAW) is raw
 
 
 def replaced(

@@ -1,4 +1,4 @@
-"""Locations as ready bytes, per group of partners that see the same prices.
+"""Locations as ready bytes, per group of partners that see the same sites, statuses and prices.
 
 Nothing is built on a GET that was built before: a page is joined bytes. A site's bytes are built
 again by the first who asks after it, one of its EVSEs or its price book changed.
@@ -7,7 +7,7 @@ again by the first who asks after it, one of its EVSEs or its price book changed
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -15,12 +15,16 @@ from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
 from cms.app.ports import Clock
 from cms.domain.ids import EvseRef, LocationId, PartnerId, TariffId
+from cms.domain.sharing import EVERYTHING, LiveStatus, Sharing
+from cms.domain.status import EvseState, EvseStatus, evolve_evse
 from cms.domain.topology import ChargingStation, Connector, EvseParking, Location
 from ocpi_cpo.config import OwnParty
+from ocpi_cpo.past import Past
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v221.topology import EvseView
 from ocpi_cpo.wire import Json, dumps, stamp
 
+_TOLD_ALONE = ("status", "last_updated")
 _DAWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,8 +32,47 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Partners that see the same of the network.
+
+    Attributes:
+        prices: whose prices; None = those of nobody in particular.
+        sharing: what is shown to them.
+    """
+
+    prices: PartnerId | None = None
+    sharing: Sharing = EVERYTHING
+
+    @property
+    def live(self) -> bool:
+        """Whether it sees what EVSEs do as it happens."""
+        return self.sharing.status is LiveStatus.SHOWN
+
+
+ANYBODY = Group()
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """When what a group sees of a site last changed, but for statuses.
+
+    Attributes:
+        told, site: what it was looked up at.
+    """
+
+    at: datetime
+    content: str
+    told: datetime | None
+    site: Location
+
+
 class Network:
-    """The network as one partner sees it, from memory."""
+    """The network as one partner sees it, from memory.
+
+    Args:
+        past: for partners that are told of statuses later.
+    """
 
     def __init__(
         self,
@@ -38,24 +81,43 @@ class Network:
         dialect: Dialect,
         parties: Sequence[OwnParty] = (),
         clock: Clock = _utc_now,
+        past: Past | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.live = live
         self.dialect = dialect
         self._parties = parties
         self._clock = clock
+        self._past = past or Past(live, clock)
+        self._since = clock()
+        self._moments: dict[tuple[Group, LocationId], _Moment] = {}
 
     def now(self) -> datetime:
         """The moment for which prices are looked up."""
         return self._clock()
 
-    def shows(self, site: Location) -> bool:
-        """Whether partners hear of *site*, and it has a form in this version."""
-        return site.roaming and self.dialect.shows(site, self._parties)
+    def shows(self, site: Location, group: Group) -> bool:
+        """Whether partners of *group* hear of *site*, and it has a form in this version."""
+        return (
+            site.roaming and group.sharing.shows(site) and self.dialect.shows(site, self._parties)
+        )
 
-    def group(self, partner: PartnerId) -> PartnerId | None:
-        """Return who shares *partner*'s view: itself if its prices may be its own, else None."""
-        return partner if self.catalogue.offers.particular(partner) else None
+    def shows_tariff(self, id: TariffId, group: Group) -> bool:
+        """Whether a tariff, or the one that it is a version or form of, is shared."""
+        chosen, offers = group.sharing.tariffs, self.catalogue.offers
+        return chosen is None or offers.base_of(id) in offers.versions_of(chosen)
+
+    def group(self, partner: PartnerId | None) -> Group:
+        """Return with whom *partner* shares its view.
+
+        With everybody, unless its prices may be its own or something is kept from it.
+        """
+        own = self.catalogue.partners.get(partner) if partner is not None else None
+        particular = partner is not None and self.catalogue.offers.particular(partner)
+        sharing = own.sharing if own is not None else EVERYTHING
+        if not particular and sharing == EVERYTHING:
+            return ANYBODY
+        return Group(partner if particular else None, sharing)
 
     def sites(self) -> list[Location]:
         """Every site, by creation and id: an update never moves one."""
@@ -63,66 +125,129 @@ class Network:
             self.catalogue.locations.values(), key=lambda site: (site.created_at or _DAWN, site.id)
         )
 
-    def updated(self, site: Location) -> datetime:
+    def updated(self, site: Location, group: Group = ANYBODY) -> datetime:
         """Return a site's ``last_updated``, the same that stands in its bytes."""
         return max(
-            [
-                self.live.updated("location", site.id) or site.created_at or _DAWN,
-                *(view.last_updated for view in self.views(site, None)),
-            ]
+            [self._told(site, group), *(view.last_updated for view in self.views(site, group))]
         )
 
-    def views(self, site: Location, partner: PartnerId | None) -> list[EvseView]:
-        """Return the EVSEs of *site* that partners may see."""
+    def _told(self, site: Location, group: Group) -> datetime:
+        """Return when a group was last given to see a change of a site itself."""
+        if not group.live:
+            return self._moment(site, group)
+        at = self.live.updated("location", site.id) or site.created_at or _DAWN
+        return max(at, group.sharing.since or _DAWN)
+
+    def _moment(self, site: Location, group: Group) -> datetime:
+        """Return when what is seen of *site* last changed, statuses apart.
+
+        The feed's own moment would say when something happened there. What changed before we
+        started counts as changed then.
+        """
+        told, known = self.live.updated("location", site.id), self._moments.get((group, site.id))
+        if known is not None and known.told == told and known.site is site:
+            return known.at
+        first = max(self._since, group.sharing.since or _DAWN, site.created_at or _DAWN)
+        views = [self._still(each, _DAWN) for each in self._places(site, group)]
+        content = _content(self.dialect.location(site, views, _DAWN), group)
+        at = first if known is None else known.at
+        if known is not None and known.content != content:
+            at = self._clock()
+        self._moments[group, site.id] = _Moment(at, content, told, site)
+        return at
+
+    def views(self, site: Location, group: Group) -> list[EvseView]:
+        """Return the EVSEs of *site* as partners of *group* may see them."""
+        seen = self._places(site, group)
+        if group.live:
+            return seen
+        moment = self._moment(site, group)
+        return [self._later(each, group, moment) for each in seen]
+
+    def _places(self, site: Location, group: Group) -> list[EvseView]:
         return [
-            self.view(EvsePlace(site, station, evse), partner)
+            self._now(EvsePlace(site, station, evse), group)
             for station in self.catalogue.stations_of(site.id)
             if station.seen
             for evse in station.evses
             if self.dialect.shows_evse(evse)
         ]
 
-    def view(self, place: EvsePlace, partner: PartnerId | None) -> EvseView:
+    def view(self, place: EvsePlace, group: Group) -> EvseView:
+        """Return one EVSE as partners of *group* see it."""
+        seen = self._now(place, group)
+        if group.live:
+            return seen
+        return self._later(seen, group, self._moment(place.location, group))
+
+    def _now(self, place: EvsePlace, group: Group) -> EvseView:
         return EvseView(
             place.evse,
             self.live.evse(place.evse.ref),
-            lambda plug: self._tariffs(place, plug, partner),
+            lambda plug: self._tariffs(place, plug, group),
             _defined(place.station, place.location),
             self.live.updated("evse", str(place.evse.ref)),
             _parking(place),
         )
 
-    def _tariffs(
-        self, place: EvsePlace, plug: Connector, partner: PartnerId | None
-    ) -> list[TariffId]:
+    def _later(self, seen: EvseView, group: Group, moment: datetime) -> EvseView:
+        """Return an EVSE with the status that a group may see by now, and since when it may.
+
+        That an EVSE is planned, or gone for good, is no news of what happens there.
+        """
+        still = self._still(seen, moment)
+        if _of_life(seen) or group.sharing.status is LiveStatus.HIDDEN:
+            return still
+        delay = group.sharing.delay
+        found = self._past.at(seen.evse.ref, self._clock() - delay)
+        if found is None:
+            return still
+        state, since = found
+        return replace(seen, state=evolve_evse(state, last_updated=max(since + delay, moment)))
+
+    def _still(self, seen: EvseView, moment: datetime) -> EvseView:
+        """Return an EVSE without what happens at it."""
+        if _of_life(seen):
+            return replace(seen, state=evolve_evse(seen.state, last_updated=moment))
+        return replace(seen, state=EvseState(seen.evse.ref, last_updated=moment))
+
+    def _tariffs(self, place: EvsePlace, plug: Connector, group: Group) -> list[TariffId]:
         """Return what holds now, the best tariff of each kind, the usual one first.
 
         The usual one, because some read no further. ``Borders`` touches the site when it changes.
         """
-        offered = self.catalogue.offered(place, plug, partner, self._clock())
-        return [each.id for each in offered]
+        offered = self.catalogue.offered(place, plug, group.prices, self._clock())
+        return [each.id for each in offered if self.shows_tariff(each.id, group)]
 
-    def visible(self, ref: EvseRef) -> EvsePlace | None:
-        """Return where an EVSE stands, if partners may see it."""
+    def visible(self, ref: EvseRef, group: Group) -> EvsePlace | None:
+        """Return where an EVSE stands, if partners of *group* may see it."""
         place = self.catalogue.place(ref)
         if place is None or not place.station.seen:
             return None
-        if not (self.shows(place.location) and self.dialect.shows_evse(place.evse)):
+        if not (self.shows(place.location, group) and self.dialect.shows_evse(place.evse)):
             return None
         return place
 
-    def find(self, location: str, uid: str) -> EvsePlace | None:
-        """Return the visible EVSE *uid* of *location*, both compared without case."""
+    def find(
+        self, location: str, uid: str, group: Group, evse_id: bool = False
+    ) -> EvsePlace | None:
+        """Return the visible EVSE *uid* of *location*, both compared without case.
+
+        Args:
+            evse_id: *uid* may be the EVSE's other id.
+        """
         ref = self.catalogue.evse_by_uid(uid)
-        place = self.visible(ref) if ref is not None else None
+        if ref is None and evse_id:
+            ref = self.catalogue.evse_by_evse_id(uid)
+        place = self.visible(ref, group) if ref is not None else None
         if place is None or place.location.id.casefold() != location.casefold():
             return None
         return place
 
-    def site(self, id: str) -> Location | None:
-        """Return a site that partners may see, its id compared without case."""
+    def site(self, id: str, group: Group) -> Location | None:
+        """Return a site that partners of *group* may see, its id compared without case."""
         found = self._site(id)
-        return found if found is not None and self.shows(found) else None
+        return found if found is not None and self.shows(found, group) else None
 
     def _site(self, id: str) -> Location | None:
         found = self.catalogue.locations.get(LocationId(id))
@@ -134,11 +259,27 @@ class Network:
             None,
         )
 
-    def body(self, site: Location, partner: PartnerId | None) -> Json:
+    def body(self, site: Location, group: Group) -> Json:
         """Return the whole Location as JSON values."""
-        return self.dialect.location(
-            site, self.views(site, partner), self.live.updated("location", site.id)
-        )
+        return self.dialect.location(site, self.views(site, group), self._told(site, group))
+
+    def withdrawn(self, site: Location, group: Group) -> Json:
+        """Return the Location by which partners of *group* hear that they see no more of it.
+
+        OCPI deletes no Location: its EVSEs are told as removed. It is told the moment at which
+        that was decided, and nothing of what happens there.
+        """
+        at = group.sharing.since or site.changed_at or site.created_at or _DAWN
+        gone = [
+            replace(each, state=EvseState(each.evse.ref, removed=True, last_updated=at))
+            for each in self._places(site, group)
+        ]
+        return self.dialect.location(site, gone, at)
+
+
+def _of_life(seen: EvseView) -> bool:
+    """Whether an EVSE's status tells of the EVSE and not of what happens at it."""
+    return seen.state.status in (EvseStatus.PLANNED, EvseStatus.REMOVED)
 
 
 def _parking(place: EvsePlace) -> list[EvseParking]:
@@ -180,17 +321,19 @@ class Pages:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._ready: dict[tuple[PartnerId | None, LocationId], Ready] = {}
+        self._ready: dict[tuple[Group, LocationId], Ready] = {}
         self._order: list[LocationId] = []
 
-    def order(self) -> list[LocationId]:
-        """Return the ids of all sites in their stable order."""
+    def order(self, partner: PartnerId) -> list[LocationId]:
+        """Return the ids of all sites that *partner* sees, in their stable order."""
         if len(self._order) != len(self.network.catalogue.locations):
             self._order = [site.id for site in self.network.sites()]
-        if not self.network.dialect.selective and not self.network.catalogue.private:
+        group, network = self.network.group(partner), self.network
+        choosy = network.dialect.selective or group.sharing.selective
+        if not choosy and not network.catalogue.private:
             return self._order
-        sites = self.network.catalogue.locations
-        return [id for id in self._order if self.network.shows(sites[id])]
+        sites = network.catalogue.locations
+        return [id for id in self._order if network.shows(sites[id], group)]
 
     def ready(self, ids: Sequence[LocationId], partner: PartnerId) -> list[Ready]:
         """Return the bytes of *ids*; builds only what changed."""
@@ -201,9 +344,14 @@ class Pages:
         """Return the bytes of one site."""
         return self._current(self.network.group(partner), id)
 
-    def _current(self, group: PartnerId | None, id: LocationId) -> Ready:
+    def forget(self, group: Group) -> None:
+        """Nobody belongs to *group* any more, as far as we know."""
+        for key in [each for each in self._ready if each[0] == group]:
+            del self._ready[key]
+
+    def _current(self, group: Group, id: LocationId) -> Ready:
         found = self._ready.get((group, id))
-        if found is not None and self._true(found, id):
+        if found is not None and self._true(found, id) and not group.sharing.delay:
             return found
         return self._build(group, id)
 
@@ -214,15 +362,15 @@ class Pages:
             and ready.site is network.catalogue.locations[id]
         )
 
-    def _build(self, group: PartnerId | None, id: LocationId) -> Ready:
+    def _build(self, group: Group, id: LocationId) -> Ready:
         network = self.network
         site = network.catalogue.locations[id]
         body = network.body(site, group)
         ready = Ready(
             dumps(body),
-            _content(body),
+            _content(body, group),
             {view.evse.ref: status_of(view) for view in network.views(site, group)},
-            network.updated(site),
+            network.updated(site, group),
             site,
             network.live.updated("location", id),
         )
@@ -235,15 +383,19 @@ def status_of(view: EvseView) -> tuple[str, str]:
     return str(view.state.status), stamp(view.last_updated)
 
 
-def _content(body: Json) -> str:
+def _content(body: Json, group: Group) -> str:
+    """Return what stands for all of *body* but its dates, and its statuses where those are told
+    one by one."""
+    aside = ("last_updated",) if group.sharing.status is LiveStatus.HIDDEN else _TOLD_ALONE
     evses = [
         {
-            **{name: each for name, each in evse.items() if name not in ("status", "last_updated")},
+            **{name: each for name, each in evse.items() if name not in aside},
             "connectors": [_undated(plug) for plug in evse["connectors"]],
         }
         for evse in body.get("evses") or ()
     ]
-    return sha256(dumps({**_undated(body), "evses": evses})).hexdigest()
+    seen = {} if group.live else {"seen": str(group.sharing.status)}
+    return sha256(dumps({**_undated(body), "evses": evses, **seen})).hexdigest()
 
 
 def _undated(body: Json) -> Json:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
+from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.errors import BadParameter
+from ocpi_cpo.profiles import Profile
 from ocpi_cpo.wire import moment, stamp
 
 
@@ -32,7 +34,26 @@ class Window:
         return self.updated_to is None or last_updated < self.updated_to
 
 
-def window(query: Mapping[str, str], maximum: int, *, needs_from: bool = False) -> Window:
+@dataclass(frozen=True, slots=True)
+class PageSizes:
+    """How many objects are on a page.
+
+    Attributes:
+        default: where none is asked for.
+        most: at most.
+    """
+
+    default: int
+    most: int
+
+
+def page_sizes(profile: Profile, config: OcpiConfig) -> PageSizes:
+    """Return the sizes of pages for one partner."""
+    most = profile.page_most or max(profile.page_default or 0, config.page_limit)
+    return PageSizes(min(profile.page_default or config.page_limit, most), most)
+
+
+def window(query: Mapping[str, str], sizes: PageSizes, *, needs_from: bool = False) -> Window:
     """Read a list request.
 
     Raises:
@@ -41,8 +62,8 @@ def window(query: Mapping[str, str], maximum: int, *, needs_from: bool = False) 
     updated_from, updated_to = _date(query, "date_from"), _date(query, "date_to")
     if needs_from and updated_from is None:
         raise BadParameter("date_from: missing")
-    limit = _number(query, "limit", maximum, least=1)
-    return Window(_number(query, "offset", 0), min(limit, maximum), updated_from, updated_to)
+    limit = min(_number(query, "limit", sizes.default, least=1), sizes.most)
+    return Window(_number(query, "offset", 0), limit, updated_from, updated_to)
 
 
 def _date(query: Mapping[str, str], name: str) -> datetime | None:

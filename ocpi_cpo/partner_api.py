@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from cms.app.writes import Exchange
 from cms.domain.ids import PartnerId, SessionId
+from cms.domain.partner import Partner
 from ocpi_cpo.answers import PartnerAnswer, judge
 from ocpi_cpo.client import Ask, GuardedClient
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection
+from ocpi_cpo.profiles import Profile, profile_of
+from ocpi_cpo.profiles.dates import inward, outward
+from ocpi_cpo.profiles.switches import TokenForm
 from ocpi_cpo.push.tallies import Tallies
 from ocpi_cpo.versions.offered import dialect_of
 from ocpi_cpo.wire import authorization, dumps
@@ -22,12 +28,27 @@ LARGEST_KEPT_BYTES = 16 * 1024
 
 
 class PartnerApi:
-    """Sends requests in the name of one of our parties."""
+    """Sends requests in the name of one of our parties.
 
-    def __init__(self, client: GuardedClient, config: OcpiConfig, tallies: Tallies) -> None:
+    Args:
+        partner: who it is, by id: what an operator chose for it.
+    """
+
+    def __init__(
+        self,
+        client: GuardedClient,
+        config: OcpiConfig,
+        tallies: Tallies,
+        partner: Callable[[PartnerId], Partner | None] = lambda id: None,
+    ) -> None:
         self._client = client
         self._config = config
         self._tallies = tallies
+        self._partner = partner
+
+    def profile(self, id: PartnerId) -> Profile:
+        """Return how a partner differs from the standard."""
+        return profile_of(self._partner(id))
 
     async def call(
         self,
@@ -53,23 +74,26 @@ class PartnerApi:
             raw: the token without base64; default: as the connection wants it.
             fresh: see ``client.Ask``.
         """
-        if raw is None:
-            told = connection.raw_token
-            raw = dialect_of(connection.version).raw_tokens if told is None else told
+        profile = self.profile(connection.partner)
         headers = {
-            "Authorization": authorization(token or connection.outbound or "", raw),
+            "Authorization": authorization(
+                token or connection.outbound or "", _raw(profile, connection, raw)
+            ),
             "X-Request-ID": str(uuid4()),
             "X-Correlation-ID": str(uuid4()),
         }
-        if functional and dialect_of(connection.version).routed:
+        if functional and profile.routing_sent and dialect_of(connection.version).routed:
             headers |= self._routing(connection, sender)
         payload = body if isinstance(body, bytes) or body is None else dumps(body)
         if payload is not None:
             headers["Content-Type"] = "application/json"
-        ask = Ask(method, url, headers, payload, connection.private, fresh)
+            payload = outward(profile, payload)
+        own = self._partner(connection.partner)
+        shown = own.our_certificate if own is not None else None
+        ask = Ask(method, url, headers, payload, connection.private, fresh, shown)
         answer = judge(await self._client.send(ask, timeout))
         self._tallies.note(connection.partner, connection.module_of(url), answer)
-        return answer
+        return replace(answer, data=inward(profile, answer.data))
 
     def _routing(self, connection: Connection, sender: PartnerId | str | None) -> dict[str, str]:
         own = (sender or self._config.parties[0].id).split("*")
@@ -79,6 +103,17 @@ class PartnerApi:
             "OCPI-to-country-code": connection.country,
             "OCPI-to-party-id": connection.party,
         }
+
+
+def _raw(profile: Profile, connection: Connection, wanted: bool | None) -> bool:
+    """Whether the token goes without base64: as the profile says, else as it was found out."""
+    if profile.token_out is not TokenForm.ANY:
+        return profile.token_out is TokenForm.RAW
+    if wanted is not None:
+        return wanted
+    if connection.raw_token is not None:
+        return connection.raw_token
+    return dialect_of(connection.version).raw_tokens
 
 
 def exchange(

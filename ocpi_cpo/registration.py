@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ from cms.app.catalogue import Catalogue
 from cms.app.ports import Clock, Store
 from cms.app.writes import Audit, PutCursor, PutPartner, PutWorkItem, Write
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
-from cms.domain.errors import Conflict, NotFound
+from cms.domain.errors import Conflict, InvalidValue, NotFound
 from cms.domain.ids import PartnerId
 from cms.domain.partner import Partner, PartnerState
 from cms.domain.plain import to_plain
@@ -44,11 +44,13 @@ from ocpi_cpo.connections import (
     Endpoint,
     InboundToken,
     LinkState,
+    Role,
     replaced,
 )
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import BadParameter, ClientApi, NoEndpoints, NotAllowed, NoVersion, OcpiError
 from ocpi_cpo.partner_api import PartnerApi
+from ocpi_cpo.profiles.switches import TokenForm
 from ocpi_cpo.versions.dialect import Dialect, TheirCredentials
 from ocpi_cpo.versions.offered import dialect_of, newest_common
 from ocpi_cpo.wire import Json
@@ -60,6 +62,18 @@ Errand = Callable[[str, Coroutine[Any, Any, Any]], None]
 LOST_ANSWER_WINDOW = timedelta(minutes=10)
 """How long token A may repeat a POST whose answer did not get through."""
 
+PARTY_LENGTH = 3
+
+MODULES_OF_AN_EMSP = (
+    ("credentials", "SENDER"),
+    ("locations", "RECEIVER"),
+    ("sessions", "RECEIVER"),
+    ("cdrs", "RECEIVER"),
+    ("tariffs", "RECEIVER"),
+    ("tokens", "SENDER"),
+    ("commands", "SENDER"),
+)
+
 FROM_NOW = ("sessions", "cdrs")
 FROM_ZERO = ("tariffs", "locations")
 
@@ -70,11 +84,13 @@ class Seen:
 
     Attributes:
         raw: whether it took the token without base64.
+        guessed: its details cannot be read; the endpoints are made as its profile says.
     """
 
     dialect: Dialect
     endpoints: tuple[Endpoint, ...]
     raw: bool
+    guessed: bool = False
 
     def agreed(self) -> dict[str, Any]:
         """Return what a connection keeps of it."""
@@ -83,7 +99,27 @@ class Seen:
             "endpoints": self.endpoints,
             "version": self.dialect.version,
             "raw_token": None if usual else self.raw,
+            "guessed": self.guessed,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """A connection that another system of ours had with a partner.
+
+    Attributes:
+        token: with which we call the partner.
+        our_token: with which the partner calls us.
+        endpoints: empty = they are read at *versions_url*.
+        roles: empty = the partner is one eMSP.
+    """
+
+    versions_url: str
+    version: str
+    token: str
+    our_token: str
+    endpoints: tuple[Endpoint, ...] = ()
+    roles: tuple[Role, ...] = ()
 
 
 class Registration:
@@ -243,6 +279,66 @@ class Registration:
             await self._api.call(before, "DELETE", before.credentials_url, functional=False)
         await self._end(before, own, by)
 
+    async def adopt(self, partner: Partner, given: TakeOver, by: str) -> Connection:
+        """Take a partner's connection over from another system: nobody registers again.
+
+        Of the token by which it calls us only a hash is kept. Sessions and bills are told from now
+        on, sites and tariffs from the beginning.
+
+        Raises:
+            Conflict: it is registered here already, or somebody else has that token.
+            InvalidValue: a version that we do not speak.
+            OcpiError: no endpoints are given, and the partner's cannot be read.
+        """
+        before = self._connections.get(partner.id) or Connection(partner.id)
+        if before.registered:
+            raise Conflict(f"{partner.id} is registered already")
+        if given.version not in self._config.versions:
+            raise InvalidValue("version", f"one of {', '.join(self._config.versions)}")
+        if self._connections.opens(given.our_token) not in (None, partner.id):
+            raise Conflict("our_token opens another partner's connection")
+        dialect = dialect_of(given.version)
+        for token in (given.token, given.our_token):
+            self._connections.secret(token)
+        base = replace(before, private=partner.allow_private_addresses, raw_token=None, pinned=())
+        self._catalogue.partners.setdefault(partner.id, partner)
+        seen = (
+            Seen(dialect, given.endpoints, dialect.raw_tokens)
+            if given.endpoints
+            else await self._look(base, given.versions_url, given.token, dialect)
+        )
+        taken = replace(
+            base,
+            inbound=(InboundToken(digest(given.our_token), Access.EVERYTHING),),
+            **seen.agreed(),
+        )
+        country, party = partner.id.split("*")
+        roles = given.roles or (Role("EMSP", country, party, partner.name),)
+        theirs = TheirCredentials(given.token, given.versions_url, roles)
+        self._claims(theirs, partner.id)
+        return await self._connect(taken, partner, theirs, by, "partner.adopted")
+
+    async def change(
+        self, partner: Partner, by: str, endpoints: Sequence[Endpoint] | None = None
+    ) -> None:
+        """Keep what an operator chose for a partner.
+
+        Args:
+            endpoints: that stand before those that the partner names; None = as they were.
+
+        Raises:
+            NotFound: no such partner.
+        """
+        own, before = self._known(partner.id)
+        again: list[Write] = []
+        if partner.sharing != own.sharing:
+            sharing = replace(partner.sharing, since=self._clock())
+            partner = replace(partner, sharing=sharing)
+            again = [PutCursor(partner.id, before.cursor(each), 0) for each in FROM_ZERO]
+        pinned = before.pinned if endpoints is None else tuple(endpoints)
+        after = replace(before, private=partner.allow_private_addresses, pinned=pinned)
+        await self._save(after, partner, by, "partner.changed", *again)
+
     async def refused(self, connection: Connection, text: str) -> None:
         """The partner answers 401 or 403: nothing is sent any more until a person looks."""
         own, now = self._known(connection.partner)[0], self._clock()
@@ -280,7 +376,7 @@ class Registration:
             return False
         try:
             dialect = dialect_of(connection.version)
-            seen = await self._look(
+            seen = await self._read(
                 connection, connection.versions_url, connection.outbound, dialect
             )
         except OcpiError as error:
@@ -290,9 +386,9 @@ class Registration:
         def moved(current: Connection) -> Connection | None:
             if not current.connected or current.version != seen.dialect.version:
                 return None
-            if set(seen.endpoints) == set(current.endpoints):
+            if set(seen.endpoints) == set(current.endpoints) and not current.guessed:
                 return None
-            return replace(current, endpoints=seen.endpoints)
+            return replace(current, endpoints=seen.endpoints, guessed=False)
 
         return await self._connections.change(connection.partner, moved)
 
@@ -385,6 +481,10 @@ class Registration:
         Raises:
             BadParameter: with the party.
         """
+        if not self._api.profile(partner).lenient_party_ids:
+            for role in theirs.roles:
+                if len(role.party) != PARTY_LENGTH:
+                    raise BadParameter(f"roles.party_id: {role.party} has not three characters")
         if partner not in {role.id for role in theirs.roles}:
             raise BadParameter(f"roles: {partner} was agreed, and is not among them")
         for other in self._connections:
@@ -405,6 +505,21 @@ class Registration:
         Raises:
             ClientApi, NoVersion, NoEndpoints: see ``errors``.
         """
+        try:
+            return await self._read(connection, url, token, dialect)
+        except ClientApi as error:
+            template = self._api.profile(connection.partner).endpoints_template
+            if template is None:
+                raise
+            log.warning("partner.endpoints_guessed", partner=connection.partner, why=error.message)
+        spoken = dialect or dialect_of(None)
+        made = made_endpoints(template, url, spoken.version)
+        return Seen(spoken, made, spoken.raw_tokens, guessed=True)
+
+    async def _read(
+        self, connection: Connection, url: str, token: str, dialect: Dialect | None
+    ) -> Seen:
+        """Do as ``_look`` says, where everything can be read."""
         guess = dialect or dialect_of(None)
         data, _ = await self._get(connection, url, token, guess.raw_tokens)
         versions = guess.read_versions(data)
@@ -418,7 +533,7 @@ class Registration:
             endpoints = dialect.read_details(data)
         except BadParameter as error:
             raise ClientApi(f"version details: {error.message}") from None
-        offered = {(each.module, each.role) for each in endpoints}
+        offered = {(each.module, each.role) for each in (*endpoints, *connection.pinned)}
         missing = [each for each in self._config.needed_modules if each not in offered]
         if missing or not any(each.module == "credentials" for each in endpoints):
             names = ", ".join(f"{module} ({role})" for module, role in missing) or "credentials"
@@ -438,7 +553,8 @@ class Registration:
         answer = await self._api.call(
             connection, "GET", url, functional=False, token=token, raw=raw
         )
-        if answer.kind is Kind.UNAUTHORISED and connection.raw_token is None:
+        fixed = self._api.profile(connection.partner).token_out is not TokenForm.ANY
+        if answer.kind is Kind.UNAUTHORISED and connection.raw_token is None and not fixed:
             other = await self._api.call(
                 connection, "GET", url, functional=False, token=token, raw=not raw
             )
@@ -456,7 +572,8 @@ class Registration:
         token: str,
         ours: str,
     ) -> tuple[PartnerAnswer, TheirCredentials | None]:
-        url = next(each.url for each in seen.endpoints if each.module == "credentials")
+        known = (*connection.pinned, *seen.endpoints)
+        url = next(each.url for each in known if each.module == "credentials")
         answer = await self._api.call(
             connection,
             method,
@@ -549,3 +666,12 @@ class Registration:
             else:
                 self._catalogue.partners[partner.id] = before
             raise
+
+
+def made_endpoints(template: str, versions_url: str, version: str) -> tuple[Endpoint, ...]:
+    """Return the endpoints of an eMSP whose own word on them cannot be read."""
+    base = versions_url.partition("?")[0].rstrip("/").removesuffix("/versions")
+    return tuple(
+        Endpoint(module, role, template.format(base=base, version=version, module=module))
+        for module, role in MODULES_OF_AN_EMSP
+    )

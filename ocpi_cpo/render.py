@@ -74,7 +74,7 @@ class Renderer:
         if not self.shows(own):
             return None
         site = self._site(own) or place.location
-        view = self._network.view(place, own.owner)
+        view = self._network.view(place, self._network.group(own.owner))
         rating = await self._rating(own)
         return _shown(
             f"session:{own.id}",
@@ -155,6 +155,9 @@ class Renderer:
         ]
 
     def tariff_visible(self, id: TariffId, partner: PartnerId) -> bool:
+        """Whether *partner* may see one: see ``tariffs``."""
+        if not self._network.shows_tariff(id, self._network.group(partner)):
+            return False
         return id not in self._for_others(partner) or id in self._shown(partner)
 
     async def took(self, partner: PartnerId, form: Tariff, *, read: bool = False) -> None:

@@ -23,6 +23,7 @@ from cms.domain.errors import StoreDown
 from ocpi_cpo.auth import Access, Caller
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection, Connections, InboundToken
+from ocpi_cpo.door import Door
 from ocpi_cpo.envelope import Reply, refusal
 from ocpi_cpo.errors import (
     BadParameter,
@@ -33,11 +34,20 @@ from ocpi_cpo.errors import (
     TooLarge,
     Unauthorised,
 )
+from ocpi_cpo.profiles import STANDARD, Profile
+from ocpi_cpo.profiles.dates import inward, inward_query, outward
 from ocpi_cpo.wire import BadJson, loads
 
 log = structlog.get_logger()
 
 LARGEST_REQUEST_BYTES = 1024 * 1024
+
+ROUTING_HEADERS = (
+    "OCPI-from-country-code",
+    "OCPI-from-party-id",
+    "OCPI-to-country-code",
+    "OCPI-to-party-id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class Call:
         party: our party that the caller addresses, ``country*party``; None where it names none.
         url: of the route without a query, on our public address.
         raw_query: the query as it came, for what a partner did not escape in it.
+        profile: how the caller differs from the standard.
     """
 
     caller: Caller
@@ -62,6 +73,7 @@ class Call:
     party: str | None
     request_id: str
     raw_query: str = ""
+    profile: Profile = STANDARD
 
     def body(self) -> Any:
         """Return the JSON body.
@@ -70,7 +82,7 @@ class Call:
             Malformed: it is none.
         """
         try:
-            return loads(self.raw)
+            return inward(self.profile, loads(self.raw))
         except BadJson:
             raise Malformed("the body is no JSON") from None
 
@@ -87,6 +99,7 @@ class Route:
         access: what the caller's token must give.
         functional: a module with routing headers.
         answering: token A may still call this after it was exchanged (its answer may be lost).
+        offered: to whom; to anybody else it is not there.
     """
 
     method: str
@@ -95,6 +108,7 @@ class Route:
     access: Access = Access.EVERYTHING
     functional: bool = True
     answering: bool = False
+    offered: Callable[[Profile], bool] = lambda profile: True
 
     def fits(self, segments: tuple[str, ...]) -> bool:
         return len(self.path) == len(segments) and all(
@@ -118,6 +132,7 @@ class Server:
 
     Args:
         first_use: told of each call with the token that it used.
+        door: who is let in with a good token.
     """
 
     def __init__(
@@ -126,11 +141,13 @@ class Server:
         config: OcpiConfig,
         clock: Clock,
         first_use: Callable[[Connection, InboundToken], None],
+        door: Door,
     ) -> None:
         self._connections = connections
         self._config = config
         self._clock = clock
         self._first_use = first_use
+        self._door = door
         self._routes: list[Route] = []
 
     def add(self, *routes: Route) -> None:
@@ -148,8 +165,9 @@ class Server:
         context = _Context()
         reply = await self._reply(request, ids["X-Request-ID"], context)
         headers = {**reply.headers, **ids, **self._routing(request, context)}
+        body = reply.body(self._clock().replace(microsecond=0))
         response = _Then(
-            body=reply.body(self._clock().replace(microsecond=0)),
+            body=outward(context.profile, body),
             status=reply.http,
             headers=headers,
             content_type="application/json",
@@ -184,9 +202,12 @@ class Server:
     async def _handle(self, request: web.Request, request_id: str, context: _Context) -> Reply:
         caller, token, connection = self._identified(request)
         context.partner = caller.partner
+        context.profile = profile = self._connections.profile(caller.partner)
         segments = _segments(request)
         context.functional = self._functional(segments)
-        route = self._route(request.method, segments, caller, token)
+        route = self._route(request.method, segments, caller, token, profile)
+        if route.functional and profile.routing_required:
+            _routed(request)
         party = self._addressed(request) if route.functional else None
         context.connection, context.party = connection, party
         self._first_use(connection, token)
@@ -196,19 +217,20 @@ class Server:
             connection,
             request.method,
             tuple(s for own, s in zip(route.path, segments, strict=True) if own == "*"),
-            request.query,
+            inward_query(profile, request.query),
             await _body(request),
             url,
             party,
             request_id,
             request.rel_url.raw_query_string,
+            profile,
         )
         return await route.handler(call)
 
     def _identified(self, request: web.Request) -> tuple[Caller, InboundToken, Connection]:
         found = self._connections.caller(request.headers.get("Authorization"))
         connection = self._connections.get(found[0].partner) if found else None
-        if found is None or connection is None:
+        if found is None or connection is None or not self._door.lets_in(found[0].partner, request):
             raise Unauthorised("no valid credentials token")
         return *found, connection
 
@@ -217,9 +239,16 @@ class Server:
         return any(r.functional and r.path[:2] == segments[:2] for r in self._routes)
 
     def _route(
-        self, method: str, segments: tuple[str, ...], caller: Caller, token: InboundToken
+        self,
+        method: str,
+        segments: tuple[str, ...],
+        caller: Caller,
+        token: InboundToken,
+        profile: Profile,
     ) -> Route:
-        fitting = [route for route in self._routes if route.fits(segments)]
+        fitting = [
+            route for route in self._routes if route.fits(segments) and route.offered(profile)
+        ]
         chosen = next((route for route in fitting if route.method == method), None)
         asked = chosen or (fitting[0] if fitting else None)
         if token.answering and not (chosen is not None and chosen.answering):
@@ -246,7 +275,7 @@ class Server:
 
     def _routing(self, request: web.Request, context: _Context) -> dict[str, str]:
         """Return the routing headers of the answer: the request's, swapped."""
-        if not context.functional or context.partner is None:
+        if not (context.functional and context.profile.routing_sent) or context.partner is None:
             return {}
         own = (context.party or self._config.parties[0].id).split("*")
         theirs = context.partner.split("*")
@@ -266,6 +295,18 @@ class _Context:
     functional: bool = False
     party: str | None = None
     connection: Connection | None = None
+    profile: Profile = STANDARD
+
+
+def _routed(request: web.Request) -> None:
+    """Check that both ends of a routed request are named.
+
+    Raises:
+        BadParameter: naming the first header that is missing.
+    """
+    for name in ROUTING_HEADERS:
+        if not request.headers.get(name):
+            raise BadParameter(f"{name}: missing")
 
 
 def _segments(request: web.Request) -> tuple[str, ...]:

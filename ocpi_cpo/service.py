@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import uniform
 from typing import Any
 
@@ -25,11 +26,13 @@ from cms.app.writes import CommandRecord
 from cms.domain.ids import EvseRef, PartnerId, SessionId
 from cms.domain.partner import Partner
 from cms.domain.reservation import Reservation
+from cms.domain.sharing import EVERYTHING, Sharing
 from ocpi_cpo.authority import Authority
 from ocpi_cpo.borders import LOOK_EVERY_SECONDS, Borders
 from ocpi_cpo.client import GuardedClient
 from ocpi_cpo.config import OcpiConfig
-from ocpi_cpo.connections import Connection, Connections, InboundToken
+from ocpi_cpo.connections import Connection, Connections, Endpoint, InboundToken
+from ocpi_cpo.door import Door
 from ocpi_cpo.errors import OcpiError
 from ocpi_cpo.health import Health
 from ocpi_cpo.modules.commands import Commands
@@ -44,6 +47,8 @@ from ocpi_cpo.modules.tokens import Forget, Puller, Tokens
 from ocpi_cpo.modules.versions import Versions
 from ocpi_cpo.pages import Network, Pages
 from ocpi_cpo.partner_api import PartnerApi
+from ocpi_cpo.past import Past
+from ocpi_cpo.profiles import profile_of
 from ocpi_cpo.promises import Promises
 from ocpi_cpo.push.comparing import Comparing, View
 from ocpi_cpo.push.courier import MODULE_OF, Courier
@@ -51,7 +56,7 @@ from ocpi_cpo.push.parking import Parking
 from ocpi_cpo.push.syncing import Syncing
 from ocpi_cpo.push.tallies import Tallies
 from ocpi_cpo.push.worker import Worker
-from ocpi_cpo.registration import Registration
+from ocpi_cpo.registration import Registration, TakeOver
 from ocpi_cpo.render import Renderer, RunningPrice, no_plan, no_price
 from ocpi_cpo.server import Server
 from ocpi_cpo.versions.dialect import Dialect
@@ -62,6 +67,7 @@ log = structlog.get_logger()
 
 RENEWAL_LOOK_SECONDS = 6 * 3600.0
 CLOCK_LOOK_SECONDS = 60.0
+DUE_LOOK_SECONDS = 5.0
 
 _OWNED = ("session", "profile")
 """Kinds whose key is a session's: only its owner hears."""
@@ -95,8 +101,13 @@ class _Line:
     worker: Worker
     courier: Courier
     made_for: Connection
+    sharing: Sharing
     running: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        return self.made_for.form, self.sharing
 
 
 class OcpiService:
@@ -137,14 +148,20 @@ class OcpiService:
         self._waiting: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._lines: dict[PartnerId, _Line] = {}
         self._forget = forget
-        self.connections = Connections(store, clock, secret)
+        self.connections = Connections(
+            store, clock, secret, lambda id: profile_of(catalogue.partners.get(id))
+        )
         self.connections.listen(self._changed)
         self.borders = Borders(store, live, catalogue, clock)
         self._profiling = profiling
-        self._client = GuardedClient(config.request_timeout.total_seconds(), resolver)
+        self._client = GuardedClient(
+            config.request_timeout.total_seconds(), resolver, config.certificates
+        )
         self.tallies = Tallies(clock)
         self.invoicing = Invoicing(store, live, clock)
-        self._api = PartnerApi(self._client, config, self.tallies)
+        self._api = PartnerApi(self._client, config, self.tallies, catalogue.partners.get)
+        self._past = Past(live, clock)
+        self._due_looked = clock()
         self._faces = {
             version: self._face(dialect, running_price) for version, dialect in DIALECTS.items()
         }
@@ -194,14 +211,19 @@ class OcpiService:
 
     def _face(self, dialect: Dialect, running_price: RunningPrice) -> _Face:
         parties = self._config.parties
-        network = Network(self._catalogue, self._live, dialect, parties, self._clock)
+        network = Network(self._catalogue, self._live, dialect, parties, self._clock, self._past)
         party = PartnerId(parties[0].id)
         plan = no_plan if self._profiling is None else self._profiling.plan
         render = Renderer(self._store, network, party, running_price, plan)
         return _Face(dialect, network, Pages(network), render)
 
     def _built(self, administration: Administration) -> Server:
-        server = Server(self.connections, self._config, self._clock, self._used)
+        door = Door(
+            self._catalogue.partners.get,
+            self._config.trusted_proxies,
+            self._config.client_certificate_header,
+        )
+        server = Server(self.connections, self._config, self._clock, self._used, door)
         server.add(*Versions(self._config).routes())
         for version in self._config.versions:
             face = self._faces[version]
@@ -298,6 +320,7 @@ class OcpiService:
                 waiting, self._waiting = self._waiting, []
                 for name, work in waiting:
                     supervisor.errand(name, work)
+                self._reach()
                 for connection in self.connections:
                     self._changed(connection)
                 for version, commands in self._commands.items():
@@ -317,6 +340,12 @@ class OcpiService:
                 )
                 supervisor.every(
                     CLOCK_LOOK_SECONDS, "nightly comparison", self.comparing.look_at_the_clock
+                )
+                supervisor.every(DUE_LOOK_SECONDS, "delayed statuses", self._tell_due)
+                supervisor.every(
+                    self._config.look_again_every.total_seconds(),
+                    "look for endpoints",
+                    self._look_for_endpoints,
                 )
                 supervisor.every(RENEWAL_LOOK_SECONDS, "renew tokens", self.renew_old_tokens)
                 await asyncio.Event().wait()
@@ -350,7 +379,8 @@ class OcpiService:
         if self._supervisor is None or not connection.connected:
             return
         line = self._lines.get(connection.partner)
-        if line is not None and line.running and connection.form == line.made_for.form:
+        form = (connection.form, self._sharing(connection.partner))
+        if line is not None and line.running and form == line.form:
             return
         self._lines[connection.partner] = fresh = self._line(connection, line)
         fresh.running = True
@@ -369,12 +399,14 @@ class OcpiService:
         line.ended.set()
 
     def _line(self, connection: Connection, before: _Line | None) -> _Line:
-        partner = connection.partner
+        partner, sharing = connection.partner, self._sharing(connection.partner)
         face = self._faces[dialect_of(connection.version).version]
 
         def current() -> Connection | None:
             found = self.connections.get(partner)
-            return found if found is not None and found.form == connection.form else None
+            if found is None or found.form != connection.form:
+                return None
+            return found if self._sharing(partner) == sharing else None
 
         courier = Courier(
             partner,
@@ -397,8 +429,35 @@ class OcpiService:
             connection,
             self._site_of,
             self.registration.refused,
+            anew=before is not None and before.sharing != sharing,
         )
-        return _Line(worker, courier, connection)
+        if before is not None and before.made_for.form == connection.form:
+            courier.succeed(before.courier)
+        return _Line(worker, courier, connection, sharing)
+
+    def _sharing(self, partner: PartnerId) -> Sharing:
+        own = self._catalogue.partners.get(partner)
+        return own.sharing if own is not None else EVERYTHING
+
+    def _reach(self) -> None:
+        """Remember what happened for as long as somebody hears of it later."""
+        every = (each.sharing.delay for each in self._catalogue.partners.values())
+        self._past.reach(max(every, default=timedelta(0)))
+
+    async def _tell_due(self) -> None:
+        """Tell those who hear of statuses later what they may hear by now."""
+        now, before = self._clock(), self._due_looked
+        self._due_looked = now
+        for partner, line in self._lines.items():
+            if delay := self._sharing(partner).delay:
+                due = self._past.between(before - delay, now - delay)
+                line.worker.due(str(ref) for ref in due)
+
+    async def _look_for_endpoints(self) -> None:
+        """Read the endpoints that we had to make by a template, where they can be read by now."""
+        for connection in self.connections:
+            if connection.guessed and connection.connected:
+                await self.registration.look_again(connection)
 
     async def _spread_news(self) -> None:
         """Wake the workers that a change concerns. What is missed here, their poll finds."""
@@ -406,6 +465,10 @@ class OcpiService:
             async for touched in news:
                 kinds = {touched.kind} if not news.missed else MODULE_OF.keys()
                 news.missed = False
+                if len(kinds) > 1:
+                    self._past.again()
+                elif touched.kind == "evse":
+                    self._past.note(EvseRef.parse(touched.key))
                 for kind in kinds & MODULE_OF.keys():
                     self._tell_workers(kind, touched.key)
 
@@ -495,6 +558,21 @@ class OcpiService:
         """Return a bill as partners read it, by version; None where it has no form."""
         return {version: face.render.cdr(dated) for version, face in self._faces.items()}
 
+    async def adopt(self, partner: Partner, given: TakeOver, by: str) -> Connection:
+        """Take a partner's connection over from another system. See ``Registration``."""
+        return await self.registration.adopt(partner, given, by)
+
+    async def change(
+        self, partner: Partner, by: str, endpoints: Sequence[Endpoint] | None = None
+    ) -> None:
+        """Keep what an operator chose for a partner, and tell it what that changes for it."""
+        groups = {face: face.network.group(partner.id) for face in self._faces.values()}
+        await self.registration.change(partner, by, endpoints)
+        self._reach()
+        for face, group in groups.items():
+            if group.sharing != EVERYTHING and group != face.network.group(partner.id):
+                face.pages.forget(group)
+
     def retry(self, partner: PartnerId) -> None:
         """Try everything that is parked for *partner* again, now."""
         if (line := self._lines.get(partner)) is not None:
@@ -523,5 +601,6 @@ class OcpiService:
             "registered_at": at.isoformat() if at is not None else None,
             "version": connection.version,
             "endpoints": [f"{each.module} {each.role}" for each in connection.endpoints],
+            "endpoints_guessed": connection.guessed,
             "push": line.worker.health() if line is not None and line.running else None,
         }

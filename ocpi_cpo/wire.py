@@ -103,6 +103,12 @@ def presented_tokens(header: str | None) -> tuple[str, ...]:
     return (value,) if decoded is None else (decoded, value)
 
 
+def presented(header: str | None) -> tuple[tuple[str, bool], ...]:
+    """Return the same guesses, each with whether it was written without base64."""
+    guesses = presented_tokens(header)
+    return tuple((token, at == len(guesses) - 1) for at, token in enumerate(guesses))
+
+
 def _decoded(value: str) -> str | None:
     try:
         return base64.b64decode(value, validate=True).decode("utf-8").removesuffix("\n") or None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
 from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
@@ -70,7 +70,7 @@ class Commands:
 
     async def _serve(self, call: Call) -> Reply:
         """Answer a command; the same request again gets the same answer and does nothing."""
-        body = call.body()
+        body = _named(call.body()) if call.profile.evse_id_key else call.body()
         partner = call.caller.partner
         order = self._dialect.read_order(call.path[0], body, self._clock(), partner)
         if order is None:
@@ -103,10 +103,10 @@ class Commands:
     async def _start(self, call: Call, order: StartOrder, asker: Asker) -> Reply:
         if order.token.partner != call.caller.partner:
             return self._answer("REJECTED", "the token is of another party")
-        site = self._site(order.location)
+        site = self._site(call, order.location)
         place = self._reservations.reserved(call.caller.partner, order.token, site)
         if place is None or order.evse_uid is not None:
-            place = self._evse(site, order.evse_uid)
+            place = self._evse(call, site, order.evse_uid)
         if place is None:
             return self._answer("REJECTED", "evse_uid is needed to choose an EVSE here")
         wish = StartWish(
@@ -133,8 +133,8 @@ class Commands:
         return self._promised(call, accepted, place.location if place else None)
 
     async def _unlock(self, call: Call, order: UnlockOrder, asker: Asker) -> Reply:
-        site = self._site(order.location)
-        place = self._evse(site, order.evse_uid)
+        site = self._site(call, order.location)
+        place = self._evse(call, site, order.evse_uid)
         assert place is not None, "an EVSE that is named is found, or the command is refused"
         number = self._connector(place, order.connector)
         if "UNLOCK_CAPABLE" not in place.evse.capabilities:
@@ -145,8 +145,8 @@ class Commands:
     async def _reserve(self, call: Call, order: ReserveOrder, asker: Asker) -> Reply:
         if order.token.partner != call.caller.partner:
             return self._answer("REJECTED", "the token is of another party")
-        site = self._site(order.location)
-        named = None if order.evse_uid is None else self._evse(site, order.evse_uid)
+        site = self._site(call, order.location)
+        named = None if order.evse_uid is None else self._evse(call, site, order.evse_uid)
         accepted = await self._reservations.reserve(order, site, named, asker)
         return self._promised(call, accepted, site)
 
@@ -156,16 +156,17 @@ class Commands:
             return self._answer("REJECTED", "you have no such reservation")
         return self._promised(call, *found)
 
-    def _site(self, id: str) -> Location:
-        site = self._network.site(id)
+    def _site(self, call: Call, id: str) -> Location:
+        site = self._network.site(id, self._network.group(call.caller.partner))
         if site is None or site.removed:
             raise self._unknown("location")
         return site
 
-    def _evse(self, site: Location, uid: str | None) -> EvsePlace | None:
+    def _evse(self, call: Call, site: Location, uid: str | None) -> EvsePlace | None:
         """Return the EVSE that is named or, where none is, the only one that could start."""
+        group = self._network.group(call.caller.partner)
         if uid is not None:
-            place = self._network.find(site.id, uid)
+            place = self._network.find(site.id, uid, group, call.profile.evse_id_for_uid)
             if place is None:
                 raise self._unknown("EVSE")
             return place
@@ -173,7 +174,8 @@ class Commands:
             place
             for station in self._catalogue.stations_of(site.id)
             for evse in station.evses
-            if (place := self._network.visible(evse.ref)) is not None and self._startable(evse.ref)
+            if (place := self._network.visible(evse.ref, group)) is not None
+            and self._startable(evse.ref)
         ]
         return able[0] if len(able) == 1 else None
 
@@ -253,3 +255,10 @@ class Commands:
             place = self._catalogue.place(EvseRef(record.station, record.evse or 1))
             sender = place.location.party if place is not None else None
             self._promises.tell_leftover(self._wish(record, partner, sender))
+
+
+def _named(body: Any) -> Any:
+    """Return a command in which an EVSE named by ``evse_id`` is named as it should be."""
+    if isinstance(body, dict) and body.get("evse_uid") is None and "evse_id" in body:
+        return {**body, "evse_uid": body["evse_id"]}
+    return body

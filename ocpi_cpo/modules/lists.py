@@ -12,10 +12,11 @@ import structlog
 
 from cms.app.catalogue import Catalogue
 from cms.app.ports import CdrQuery, Page, SessionQuery, Store
-from cms.domain.ids import LocationId
+from cms.domain.ids import CdrId, LocationId, SessionId, TariffId
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.envelope import Reply
-from ocpi_cpo.paging import Window, page_headers, window
+from ocpi_cpo.errors import NotThere
+from ocpi_cpo.paging import PageSizes, Window, page_headers, page_sizes, window
 from ocpi_cpo.render import Renderer
 from ocpi_cpo.server import Call, Route
 
@@ -42,10 +43,27 @@ class Lists:
             Route("GET", (self._version, "sessions"), self._sessions),
             Route("GET", (self._version, "cdrs"), self._cdrs),
             Route("GET", (self._version, "tariffs"), self._tariffs),
+            *self._of_one(),
         ]
 
+    def _of_one(self) -> list[Route]:
+        """Single objects: no part of the standard, for partners whose profile wants them."""
+        paths = {
+            ("sessions", "*"): self._session,
+            ("cdrs", "*"): self._cdr,
+            ("tariffs", "*"): self._tariff,
+            ("tariffs", "*", "*", "*"): self._tariff,
+        }
+        return [
+            Route("GET", (self._version, *path), handler, offered=lambda each: each.extra_reads)
+            for path, handler in paths.items()
+        ]
+
+    def _sizes(self, call: Call) -> PageSizes:
+        return page_sizes(call.profile, self._config)
+
     async def _sessions(self, call: Call) -> Reply:
-        asked = window(call.query, self._config.page_limit, needs_from=True)
+        asked = window(call.query, self._sizes(call), needs_from=True)
         found, total = await self._store.sessions(
             SessionQuery(
                 owned_by=call.caller.partner,
@@ -58,7 +76,7 @@ class Lists:
         return self._page(call, asked, total, [await self._render.session(each) for each in found])
 
     async def _cdrs(self, call: Call) -> Reply:
-        asked = window(call.query, self._config.page_limit)
+        asked = window(call.query, self._sizes(call))
         found, total = await self._store.cdrs(
             CdrQuery(
                 owned_by=call.caller.partner,
@@ -79,7 +97,7 @@ class Lists:
         )
 
     async def _tariffs(self, call: Call) -> Reply:
-        asked = window(call.query, self._config.page_limit)
+        asked = window(call.query, self._sizes(call))
         found = [
             each
             for each in self._render.tariffs(call.caller.partner)
@@ -91,8 +109,32 @@ class Lists:
             await self._render.took(call.caller.partner, each, read=True)
         return self._page(call, asked, len(found), [self._render.tariff(each) for each in cut])
 
+    async def _session(self, call: Call) -> Reply:
+        dated = await self._store.session(SessionId(call.path[0]))
+        mine = dated is not None and dated.session.owner == call.caller.partner
+        return self._one(await self._render.session(dated) if dated and mine else None)
+
+    async def _cdr(self, call: Call) -> Reply:
+        dated = await self._store.cdr(CdrId(call.path[0]))
+        mine = dated is not None and dated.cdr.owner == call.caller.partner
+        return self._one(self._render.cdr(dated) if dated and mine else None)
+
+    async def _tariff(self, call: Call) -> Reply:
+        """One tariff, by its id; a party before it must be the tariff's own."""
+        found = self._catalogue.tariffs.get(TariffId(call.path[-1]))
+        if found is None or not self._render.tariff_visible(found.id, call.caller.partner):
+            return self._one(None)
+        party = "*".join(call.path[:-1]).upper()
+        mine = party in ("", self._render.tariff_party(found))
+        return self._one(self._render.tariff(found) if mine else None)
+
+    def _one(self, body: Any) -> Reply:
+        if body is None:
+            raise NotThere("no such object")
+        return Reply(body)
+
     def _page(self, call: Call, asked: Window, total: int, bodies: list[Any]) -> Reply:
         shown = [each for each in bodies if each is not None]
         if len(shown) < len(bodies):
             log.warning("ocpi.unshowable", path=call.url, objects=len(bodies) - len(shown))
-        return Reply(shown, headers=page_headers(call.url, asked, total, self._config.page_limit))
+        return Reply(shown, headers=page_headers(call.url, asked, total, self._sizes(call).most))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import orjson
+
+from cms.app.catalogue import EvsePlace
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.envelope import Reply, joined
 from ocpi_cpo.errors import NotThere
-from ocpi_cpo.pages import Network, Pages
-from ocpi_cpo.paging import Window, page_headers, window
+from ocpi_cpo.pages import Group, Network, Pages
+from ocpi_cpo.paging import Window, page_headers, page_sizes, window
 from ocpi_cpo.server import Call, Route
 
 
@@ -27,15 +30,14 @@ class Locations:
         ]
 
     async def _list(self, call: Call) -> Reply:
-        asked = window(call.query, self._config.page_limit)
+        sizes = page_sizes(call.profile, self._config)
+        asked = window(call.query, sizes)
         bodies, total = self._window(call, asked)
-        return Reply(
-            joined(bodies), headers=page_headers(call.url, asked, total, self._config.page_limit)
-        )
+        return Reply(joined(bodies), headers=page_headers(call.url, asked, total, sizes.most))
 
     def _window(self, call: Call, asked: Window) -> tuple[list[bytes], int]:
         partner = call.caller.partner
-        ids = self._pages.order()
+        ids = self._pages.order(partner)
         if (
             asked.updated_from is None
             and asked.updated_to is None
@@ -52,21 +54,23 @@ class Locations:
         return cut_bodies, len(found)
 
     async def _location(self, call: Call) -> Reply:
-        site = self._network.site(call.path[0])
+        site = self._network.site(call.path[0], self._network.group(call.caller.partner))
         if site is None:
             raise NotThere("no such location")
-        body = self._network.body(site, self._network.group(call.caller.partner))
-        return Reply(body)
+        return Reply(orjson.Fragment(self._pages.one(site.id, call.caller.partner).body))
 
     async def _evse(self, call: Call) -> Reply:
-        place = self._network.find(call.path[0], call.path[1])
+        place, group = self._place(call)
         if place is None:
             raise NotThere("no such EVSE")
-        view = self._network.view(place, call.caller.partner)
-        return Reply(self._network.dialect.evse(view))
+        return Reply(self._network.dialect.evse(self._network.view(place, group)))
+
+    def _place(self, call: Call) -> tuple[EvsePlace | None, Group]:
+        group, other = self._network.group(call.caller.partner), call.profile.evse_id_for_uid
+        return self._network.find(call.path[0], call.path[1], group, other), group
 
     async def _connector(self, call: Call) -> Reply:
-        place = self._network.find(call.path[0], call.path[1])
+        place, group = self._place(call)
         number = call.path[2]
         plug = (
             place.evse.connector(int(number))
@@ -75,5 +79,5 @@ class Locations:
         )
         if place is None or plug is None:
             raise NotThere("no such connector")
-        view = self._network.view(place, call.caller.partner)
+        view = self._network.view(place, group)
         return Reply(self._network.dialect.connector(plug, view))

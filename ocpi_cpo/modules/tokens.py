@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,11 +15,12 @@ from cms.app.administration import Administration, By
 from cms.app.catalogue import Catalogue
 from cms.app.ports import Clock
 from cms.domain.ids import PartnerId
-from cms.domain.token import Token, TokenType
+from cms.domain.token import Token, TokenType, Whitelist
 from ocpi_cpo.connections import Connection, Connections
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import BadParameter, ClientApi, NotThere, OcpiError, UnknownToken
 from ocpi_cpo.partner_api import PartnerApi
+from ocpi_cpo.profiles import Profile
 from ocpi_cpo.server import Call, Route
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.offered import dialect_of
@@ -59,6 +60,10 @@ class Tokens:
             Route("GET", path, self._get),
             Route("PUT", path, self._put),
             Route("PATCH", path, self._patch),
+            *(
+                Route(method, (*path, "authorize"), self._authorise, offered=_asks_us)
+                for method in ("POST", "PUT")
+            ),
         ]
 
     async def _get(self, call: Call) -> Reply:
@@ -79,6 +84,20 @@ class Tokens:
         await self._take(call, token)
         return Reply()
 
+    async def _authorise(self, call: Call) -> Reply:
+        """Say what our copy of a token says: no part of the standard, and it changes nothing."""
+        owner = self._owner(call)
+        found = [self._catalogue.token(owner, call.path[2], type) for type in TokenType]
+        token = next((each for each in found if each is not None), None)
+        if token is None:
+            return Reply({"allowed": "UNKNOWN"})
+        return Reply(
+            {
+                "allowed": _allowed(token, self._clock()),
+                "token": self._dialect.token(token, self._clock()),
+            }
+        )
+
     async def _retire_others(self, call: Call, token: Token) -> None:
         """Where the address names no type, *token* takes the place of one of another type."""
         for type in self._types(call):
@@ -89,7 +108,8 @@ class Tokens:
     async def _take(self, call: Call, token: Token) -> bool:
         """Keep *token* unless ours is newer. Returns whether it is new."""
         before = self._catalogue.token(token.partner, token.uid, token.type)
-        if before is not None and _newer(before, token):
+        skew = timedelta(seconds=call.profile.clock_skew_seconds)
+        if before is not None and _newer(before, token, skew):
             return False
         by = By(f"partner:{call.caller.partner}")
         new = await self._administration.put_token(token, by)
@@ -130,12 +150,24 @@ def _total(headers: Mapping[str, str]) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
-def _newer(before: Token, token: Token) -> bool:
+def _newer(before: Token, token: Token, skew: timedelta) -> bool:
+    """Whether *before* is the newer one, by more than the partner's clocks may differ."""
     return (
         before.last_updated is not None
         and token.last_updated is not None
-        and before.last_updated > token.last_updated
+        and before.last_updated - token.last_updated > skew
     )
+
+
+def _asks_us(profile: Profile) -> bool:
+    return profile.authorise_here
+
+
+def _allowed(token: Token, now: datetime) -> str:
+    if not token.valid:
+        return "BLOCKED"
+    expired = token.expires_at is not None and token.expires_at <= now
+    return "NOT_ALLOWED" if expired or token.whitelist is Whitelist.NEVER else "ALLOWED"
 
 
 class Puller:
@@ -175,10 +207,13 @@ class Puller:
         if connection is None or url is None:
             return 0
         since = None if whole else connection.tokens_pulled_to
+        if since is not None:
+            since -= timedelta(seconds=self._api.profile(partner).clock_skew_seconds)
         before = [each for each in self._catalogue.tokens() if each.partner == partner]
         found = await self._read(connection, url, since)
         changed = found + (self._absent(before, found) if since is None else [])
-        changed = [each for each in changed if not self._outdated(each)]
+        skew = timedelta(seconds=self._api.profile(partner).clock_skew_seconds)
+        changed = [each for each in changed if not self._outdated(each, skew)]
         count = 0
         for start in range(0, len(changed), _IN_ONE_COMMIT):
             count += await self._administration.put_tokens(
@@ -237,9 +272,9 @@ class Puller:
                 good.append(token)
         return good
 
-    def _outdated(self, token: Token) -> bool:
+    def _outdated(self, token: Token, skew: timedelta) -> bool:
         before = self._catalogue.token(token.partner, token.uid, token.type)
-        return before is not None and _newer(before, token)
+        return before is not None and _newer(before, token, skew)
 
     def _absent(self, before: list[Token], found: list[Token]) -> list[Token]:
         """Return what is not listed any more, as invalid.

@@ -26,8 +26,9 @@ from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.connections import Connection
 from ocpi_cpo.modules.invoices import MODULE as INVOICES
 from ocpi_cpo.modules.invoices import record
-from ocpi_cpo.pages import Pages, status_of
+from ocpi_cpo.pages import Group, Pages, status_of
 from ocpi_cpo.partner_api import PartnerApi, exchange
+from ocpi_cpo.profiles.switches import CdrPath
 from ocpi_cpo.render import Renderer
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.wire import Json, dumps, join, loads
@@ -91,10 +92,15 @@ DONE = Told(Result.DONE)
 
 @dataclass(slots=True)
 class _Memory:
-    """What is known to have reached the partner; lost with the process, rebuilt from deliveries."""
+    """What is known to have reached the partner; lost with the process, rebuilt from deliveries.
+
+    Attributes:
+        longer_bills: its address of bills names our party.
+    """
 
     deliveries: dict[tuple[str, str], Delivery | None] = field(default_factory=dict)
     told: dict[tuple[str, str], Any] = field(default_factory=dict)
+    longer_bills: bool = False
 
 
 class Courier:
@@ -130,6 +136,10 @@ class Courier:
         self.ambiguous = 0
         self.without_location = 0
 
+    def succeed(self, before: Courier) -> None:
+        """Know what *before* knew: the registration is the same."""
+        self._memory = before._memory
+
     def forget(self) -> None:
         """A new registration: what was told under the old one counts no more."""
         self._memory = _Memory()
@@ -150,7 +160,8 @@ class Courier:
             case "location":
                 return await self._location(connection, LocationId(change.key))
             case "evse":
-                return await self._evse(connection, EvseRef.parse(change.key))
+                ref = EvseRef.parse(change.key)
+                return await self._evse(connection, ref, fresh=change.seq > 0)
             case "session":
                 return await self._session(connection, SessionId(change.key), change)
             case "cdr":
@@ -161,6 +172,10 @@ class Courier:
                 return await self._invoice(connection, change.key)
             case _:
                 raise ValueError(f"partners are not told of a {change.kind}")
+
+    @property
+    def _group(self) -> Group:
+        return self._network.group(self._partner)
 
     # -- tariffs
 
@@ -233,8 +248,8 @@ class Courier:
     async def _location(self, connection: Connection, id: LocationId) -> Told:
         """PUT a site if more of it changed than what a PATCH of an EVSE tells."""
         known = await self._delivery("location", id)
-        if self._network.site(id) is None:
-            return NOTHING
+        if self._network.site(id, self._group) is None:
+            return await self._withdraw(connection, id, known)
         content = self._pages.one(id, self._partner).content
         if known is not None and known.place == f"{connection.mark('locations')} {content}":
             return NOTHING
@@ -255,17 +270,41 @@ class Courier:
             await self._keep_delivery("location", id, "delivered", place=place)
         return told
 
-    async def _evse(self, connection: Connection, ref: EvseRef) -> Told:
-        """PATCH a status; the whole site where the partner does not know it."""
-        place = self._network.visible(ref)
+    async def _withdraw(
+        self, connection: Connection, id: LocationId, known: Delivery | None
+    ) -> Told:
+        """Tell, once, that what the partner knows of a site is not for it any more."""
+        site = self._network.catalogue.locations.get(id)
+        place = (known.place if known is not None else None) or ""
+        told_under = place.partition(" ")[0].partition("@")[0]
+        if site is None or told_under != str(connection.generation):
+            return NOTHING
+        url = self._url(connection, "locations", site.party, id)
+        body = self._network.withdrawn(site, self._group)
+        told = await self._put(connection, url, body, "location", id, sender=site.party)
+        if told.result is Result.DONE:
+            await self._keep_delivery("location", id, "delivered", place=None)
+        return told
+
+    async def _evse(self, connection: Connection, ref: EvseRef, *, fresh: bool) -> Told:
+        """PATCH a status; the whole site where the partner does not know it.
+
+        Args:
+            fresh: it has just happened: a partner from whom that is kept must not even hear
+                *that* something did. What is due for one that hears later comes again then.
+        """
+        group = self._group
+        place = self._network.visible(ref, group)
         if place is None:
             return NOTHING
         site = place.location
+        if fresh and not group.live:
+            return await self._location(connection, site.id)
         known = await self._delivery("location", site.id)
         told = (known.place if known is not None else None) or ""
         if not told.startswith(f"{connection.mark('locations')} "):
             return await self._put_location(connection, site.id)
-        view = self._network.view(place, self._partner)
+        view = self._network.view(place, group)
         if self._memory.told.get(("evse", str(ref))) == status_of(view):
             return NOTHING
         url = self._url(connection, "locations", site.party, site.id, view.evse.uid)
@@ -393,18 +432,7 @@ class Courier:
         doubt = before is not None and _in_doubt(before)
         attempts = (before.attempts if before is not None else 0) + 1
         await self._keep_delivery("cdr", cdr.id, "retrying", attempts=attempts)
-        url = self._url(connection, "cdrs")
-        answer = await self._send(
-            connection,
-            "POST",
-            url,
-            body,
-            "cdr",
-            cdr.id,
-            sender=cdr.place.party,
-            session=cdr.session,
-            fresh=True,
-        )
+        url, answer = await self._post_somewhere(connection, cdr, body)
         failpoints.hit(failpoints.X5)
         if answer.ok or answer.kind is Kind.EXISTS:
             return await self._delivered(connection, cdr.id, url, answer, attempts, doubt)
@@ -420,6 +448,37 @@ class Courier:
         state = "ambiguous" if doubt else "retrying"
         await self._keep_delivery("cdr", cdr.id, state, attempts=attempts, error=answer.text)
         return await self._moved(connection, answer)
+
+    async def _post_somewhere(
+        self, connection: Connection, cdr: Cdr, body: Json
+    ) -> tuple[str, PartnerAnswer]:
+        """POST a bill; at the longer address where the partner has none at the usual one."""
+        plain = self._url(connection, "cdrs")
+        longer = self._url(connection, "cdrs", cdr.place.party)
+        choice = self._api.profile(connection.partner).cdr_path
+        first, second = (longer, plain) if self._memory.longer_bills else (plain, longer)
+        answer = await self._post_at(connection, cdr, body, first)
+        if answer.kind is not Kind.MISSING or choice is not CdrPath.PARTY_AFTER_404:
+            return first, answer
+        answer = await self._post_at(connection, cdr, body, second)
+        if answer.kind is not Kind.MISSING:
+            self._memory.longer_bills = second == longer
+        return second, answer
+
+    async def _post_at(
+        self, connection: Connection, cdr: Cdr, body: Json, url: str
+    ) -> PartnerAnswer:
+        return await self._send(
+            connection,
+            "POST",
+            url,
+            body,
+            "cdr",
+            cdr.id,
+            sender=cdr.place.party,
+            session=cdr.session,
+            fresh=True,
+        )
 
     async def _delivered(
         self,

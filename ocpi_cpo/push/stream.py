@@ -80,9 +80,7 @@ class Stream:
 
     def again(self, item: Item) -> None:
         """Queue something that was parked, unless it waits or flies anyway."""
-        key = (item.change.kind, item.change.key)
-        present = [*self.waiting, *self.flying.values()]
-        if all((each.change.kind, each.change.key) != key for each in present):
+        if not self.holds(item.change.kind, item.change.key):
             self.waiting.append(item)
 
     def forget(self, kind: str, key: str) -> None:
@@ -100,6 +98,11 @@ class Stream:
         """
         open_ = [e.change for e in (*self.waiting, *self.flying.values()) if e.feed]
         return len(open_), min((each.last_updated for each in open_), default=None)
+
+    def holds(self, kind: str, key: str) -> bool:
+        """Whether a change of that thing waits or flies."""
+        present = [*self.waiting, *self.flying.values()]
+        return any((each.change.kind, each.change.key) == (kind, key) for each in present)
 
     def next(self, now: float, ready: Callable[[Item], bool]) -> Item | None:
         """Return the first that may leave: its object rests, its pause is over, *ready* agrees.

@@ -7,7 +7,7 @@ A slow or dead partner costs its own worker and nobody else. The cursor of each 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -41,6 +41,7 @@ class Worker:
         made_for: the connection as it is when the worker begins; names its cursors.
         location_of: the site of an EVSE's key, so that no two requests of one site overlap.
         refused: called when the partner does not accept our credentials; the worker then ends.
+        anew: look at all tariffs and sites again, since more or less of them may be shown.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Worker:
         made_for: Connection,
         location_of: Callable[[str], str],
         refused: Refused,
+        anew: bool = False,
     ) -> None:
         self.partner = partner
         self._store = store
@@ -63,6 +65,8 @@ class Worker:
         self._connection = connection
         self._made_for = made_for
         self._refused = refused
+        self._anew = anew
+        self._due: set[str] = set()
         self._pace = Pace(config.in_flight, config.backoff_cap.total_seconds())
         self._tariffs = Stream("tariffs", ("tariff",), lambda c: c.key)
         self._locations = Stream(
@@ -103,6 +107,12 @@ class Worker:
         """Something of *kind* changed that this partner may hear of."""
         self._news.add(_STREAM_OF[kind])
         self._nudged.set()
+
+    def due(self, evses: Iterable[str]) -> None:
+        """What happened at these EVSEs a while ago may be told by now."""
+        self._due.update(evses)
+        if self._due:
+            self._nudged.set()
 
     @property
     def failures(self) -> int:
@@ -184,6 +194,10 @@ class Worker:
             await self._end()
 
     async def _begin(self) -> None:
+        if self._anew:
+            again = map(self._made_for.cursor, (self._tariffs.name, self._locations.name))
+            await self._store.commit([PutCursor(self.partner, each, 0) for each in again])
+            self._anew = False
         cursors = await self._store.cursors(self.partner)
         for stream in self._streams:
             stream.start(cursors.get(self._made_for.cursor(stream.name), 0))
@@ -254,6 +268,9 @@ class Worker:
             self._covered = max(self._covered, bills_to)
         await self._look_at_parked()
         await self._look_at_wanted()
+        for key in [each for each in self._due if not self._locations.holds("evse", each)]:
+            self._due.discard(key)
+            await self._again("evse", key)
 
     async def _fetch(self, stream: Stream) -> None:
         if not self._taken(stream):

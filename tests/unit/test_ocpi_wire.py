@@ -10,7 +10,7 @@ import pytest
 
 from cms.domain.ids import TariffId
 from ocpi_cpo.errors import BadParameter
-from ocpi_cpo.paging import Window, page_headers, window
+from ocpi_cpo.paging import PageSizes, Window, page_headers, window
 from ocpi_cpo.versions.v221 import models
 from ocpi_cpo.wire import (
     authorization,
@@ -94,9 +94,9 @@ def test_display_texts_are_shortened_to_what_fits() -> None:
 
 
 def test_a_window_is_limited_by_our_maximum() -> None:
-    assert window({"limit": "500", "offset": "3"}, 50) == Window(3, 50)
+    assert window({"limit": "500", "offset": "3"}, PageSizes(50, 50)) == Window(3, 50)
     with pytest.raises(BadParameter, match="limit"):
-        window({"limit": "0"}, 50)
+        window({"limit": "0"}, PageSizes(50, 50))
 
 
 def test_the_next_page_keeps_filters_and_the_limit_that_was_used() -> None:

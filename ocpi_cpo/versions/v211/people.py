@@ -30,7 +30,7 @@ class Credentials(Model):
     token: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
     url: Url
     business_details: models.BusinessDetails
-    party_id: models.Party
+    party_id: models.TheirParty
     country_code: models.Country2
 
 

@@ -46,6 +46,9 @@ When = Annotated[datetime, BeforeValidator(_moment), PlainSerializer(stamp)]
 Country2 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2}$")]
 Country3 = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Party = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{3}$")]
+TheirParty = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,10}$")]
+"""A partner's. Three characters, but for those whose profile lets them have others: who is who was
+agreed when the partner was added, and nothing but that party is let in."""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Id36 = Annotated[str, _ci(36)]
 Id39 = Annotated[str, _ci(39)]
@@ -154,7 +157,7 @@ class Endpoint(Model):
 class CredentialsRole(Model):
     role: RoleKind
     business_details: BusinessDetails
-    party_id: Party
+    party_id: TheirParty
     country_code: Country2
 
 
@@ -343,7 +346,7 @@ class Tariff(Model):
 
 class CdrToken(Model):
     country_code: Country2
-    party_id: Party
+    party_id: TheirParty
     uid: Id36
     type: TokenKind
     contract_id: Id36
@@ -444,7 +447,7 @@ class EnergyContract(Model):
 
 class Token(Model):
     country_code: Country2
-    party_id: Party
+    party_id: TheirParty
     uid: Id36
     type: TokenKind
     contract_id: Id36
