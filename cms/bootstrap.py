@@ -72,8 +72,10 @@ from cms.observability import SECRETS, Metrics
 from cms.store import maintenance, opening, schema
 from cms.store.store import SqlStore
 from cms.vitals import Vitals, settle_memory
-from ocpi_cpo.config import Comparing, OcpiConfig, OwnParty
+from ocpi_cpo.config import Comparing, OcpiConfig, OwnCertificate, OwnParty
 from ocpi_cpo.desk import Partners
+from ocpi_cpo.door import asking_for_certificates
+from ocpi_cpo.profiles import profile_of
 from ocpi_cpo.push.nightly import Nightly
 from ocpi_cpo.service import OcpiService
 from ocpp_gateway.frame_log import Direction
@@ -218,6 +220,7 @@ class Parts:
             ChargingRules(
                 settle_grace=timedelta(seconds=charging.settle_grace_seconds),
                 touch_every=timedelta(seconds=charging.session_push_seconds),
+                touch_for=self._touch_for,
             ),
         )
         self.events = StationDesk(self.stations, self.charging, self.profiling)
@@ -270,6 +273,12 @@ class Parts:
 
     async def _price_so_far(self, session: Session) -> Rating | None:
         return await self.running_prices.so_far(session)
+
+    def _touch_for(self, owner: PartnerId | None) -> timedelta | None:
+        """How often the owner of a session wants to hear how it goes on."""
+        own = self.catalogue.partners.get(owner) if owner is not None else None
+        seconds = profile_of(own).session_push_seconds
+        return None if seconds is None else timedelta(seconds=seconds)
 
     def _forget(self, partner: PartnerId, uid: str) -> None:
         self.authoriser.forget(partner, uid)
@@ -455,6 +464,14 @@ def ocpi_of(config: Config) -> OcpiConfig:
         request_timeout=timedelta(seconds=config.ocpi.timeout_seconds),
         allow_private=config.ocpi.allow_private_addresses,
         comparing=comparing_of(config),
+        trusted_proxies=config.http.trusted_proxies,
+        client_certificate_header=config.http.client_certificate_header,
+        certificates={
+            each.name: OwnCertificate(
+                str(each.certificate), str(each.key), str(each.trust) if each.trust else None
+            )
+            for each in config.ocpi.certificates
+        },
     )
 
 
@@ -552,7 +569,10 @@ async def assembled(config: Config) -> AsyncIterator[Parts]:
         except CmsError as error:
             raise ConfigError(f"database.url: {error}") from None
         supervisor = await stack.enter_async_context(supervised())
-        parts = Parts(config, store, await store.restore(), supervisor)
+        try:
+            parts = Parts(config, store, await store.restore(), supervisor)
+        except ssl.SSLError as error:
+            raise ConfigError(f"ocpi.certificates: {error}") from None
         await parts.start()
         yield parts
 
@@ -628,7 +648,11 @@ def _tls(key: str, given: Any) -> ssl.SSLContext | None:
     if given is None:
         return None
     try:
-        return tls_context(given.certificate, given.key)
+        context = tls_context(given.certificate, given.key)
+        authorities = getattr(given, "client_authorities", None)
+        if authorities is not None:
+            asking_for_certificates(context, str(authorities))
+        return context
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"{key}.tls: {error}") from None
 

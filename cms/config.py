@@ -49,6 +49,11 @@ class TlsConfig(Intake):
     key: Path
 
 
+class HttpTlsConfig(TlsConfig):
+    client_authorities: Path | None = None
+    """Ask callers for a client certificate, and take only what these have signed."""
+
+
 class OcppConfig(Intake):
     host: str = "0.0.0.0"
     port: Port = 9000
@@ -65,7 +70,10 @@ class OcppConfig(Intake):
 class HttpConfig(Intake):
     host: str = "0.0.0.0"
     port: Port = 8080
-    tls: TlsConfig | None = None
+    tls: HttpTlsConfig | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    """Whose X-Forwarded-For and client certificate header count."""
+    client_certificate_header: str | None = None
     public_url: str | None = None
     """How partners reach us, e.g. ``https://cpo.example``; default: http://127.0.0.1:port."""
     operator_file: Path = Path("cms-operator.json")
@@ -122,6 +130,15 @@ class LogConfig(Intake):
     format: Literal["json", "text"] = "json"
 
 
+class OwnCertificateConfig(Intake):
+    """A client certificate that we can present to partners."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    certificate: Path
+    key: Path
+    trust: Path | None = None
+
+
 class OcpiConfig(Intake):
     allow_private_addresses: bool = False
     """Partners' URLs may lead to private addresses (tests, a hub in the same network)."""
@@ -134,6 +151,7 @@ class OcpiConfig(Intake):
     compare_jitter_minutes: Annotated[int, Field(ge=0, le=600)] = 60
     compare_days: Annotated[int, Field(ge=1, le=400)] = 7
     compare_pause_seconds: Annotated[float, Field(ge=0, le=60)] = 0.2
+    certificates: tuple[OwnCertificateConfig, ...] = ()
 
 
 class Config(Intake):
@@ -221,13 +239,27 @@ def checked(config: Config) -> Config:
     for position, lane in enumerate(config.enrolment):
         with within(f"enrolment[{position}]"):
             _check_lane(lane, sites)
-    for key, tls in (("ocpp.tls", config.ocpp.tls), ("http.tls", config.http.tls)):
-        for name, file in (
-            () if tls is None else (("certificate", tls.certificate), ("key", tls.key))
-        ):
-            if not file.is_file():
-                raise InvalidValue(f"{key}.{name}", f"no file {file}")
+    _once("ocpi.certificates", (each.name for each in config.ocpi.certificates))
+    for proxy in config.http.trusted_proxies:
+        _network("http.trusted_proxies", proxy)
+    for key, file in _files(config):
+        if file is not None and not file.is_file():
+            raise InvalidValue(key, f"no file {file}")
     return config
+
+
+def _files(config: Config) -> Iterator[tuple[str, Path | None]]:
+    """Every file that must be there, with its key."""
+    for key, tls in (("ocpp.tls", config.ocpp.tls), ("http.tls", config.http.tls)):
+        if tls is not None:
+            yield f"{key}.certificate", tls.certificate
+            yield f"{key}.key", tls.key
+    if config.http.tls is not None:
+        yield "http.tls.client_authorities", config.http.tls.client_authorities
+    for position, own in enumerate(config.ocpi.certificates):
+        yield f"ocpi.certificates[{position}].certificate", own.certificate
+        yield f"ocpi.certificates[{position}].key", own.key
+        yield f"ocpi.certificates[{position}].trust", own.trust
 
 
 def _check_charger(charger: ChargerIn, sites: set[str], tariffs: set[str]) -> None:
@@ -245,12 +277,14 @@ def _check_lane(lane: EnrolmentConfig, sites: set[str]) -> None:
     if lane.secret is None and not lane.networks:
         raise InvalidValue("secret", "give a secret or networks, or anybody could walk in")
     for network in lane.networks:
-        try:
-            ip_network(network)
-        except ValueError:
-            raise InvalidValue(
-                "networks", f"expected a network like 10.20.0.0/16, not {network!r}"
-            ) from None
+        _network("networks", network)
+
+
+def _network(key: str, text: str) -> None:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise InvalidValue(key, f"expected a network like 10.20.0.0/16, not {text!r}") from None
 
 
 def _known(key: str, id: str | None, known: set[str]) -> None:

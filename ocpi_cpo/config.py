@@ -90,7 +90,7 @@ class OcpiConfig:
     base_url: str
     parties: tuple[OwnParty, ...]
     page_limit: int = 50
-    versions: tuple[str, ...] = ("2.1.1", "2.2.1", "2.3.0")
+    versions: tuple[str, ...] = ("2.1.1", "2.2", "2.2.1", "2.3.0")
     needed_modules: tuple[tuple[str, str], ...] = (("tokens", "SENDER"),)
     request_timeout: timedelta = timedelta(seconds=10)
     authorise_deadline: timedelta = timedelta(seconds=4)

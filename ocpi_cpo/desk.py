@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 
 from cms.app.catalogue import Catalogue
-from cms.app.ports import Comparison, Invitation, ParkedObject, PartnerHealth, SyncState
+from cms.app.ports import (
+    AdoptedLink,
+    Comparison,
+    Invitation,
+    ParkedObject,
+    PartnerAddress,
+    PartnerHealth,
+    SyncState,
+)
 from cms.domain.errors import Conflict, InvalidValue
 from cms.domain.ids import PartnerId
 from cms.domain.partner import Partner
 from ocpi_cpo.config import OcpiConfig
+from ocpi_cpo.connections import Endpoint, Role
+from ocpi_cpo.door import certificate_name, networks
 from ocpi_cpo.errors import OcpiError
+from ocpi_cpo.profiles import checked, profile_of
+from ocpi_cpo.registration import PARTY_LENGTH, TakeOver
 from ocpi_cpo.service import OcpiService
 
 
@@ -23,28 +35,66 @@ class Partners:
         self._catalogue = catalogue
         self._config = config
 
-    async def invite(
-        self, partner: PartnerId, name: str, who: str, *, private: bool = False
-    ) -> Invitation:
-        token = await self._service.invite(self._partner(partner, name, private), who)
-        return Invitation(partner, self._config.url("versions"), token)
+    def checked(self, partner: Partner) -> Partner:
+        profile = checked(partner.profile, partner.switches)
+        _, _, party = partner.id.partition("*")
+        if len(party) != PARTY_LENGTH and not profile.lenient_party_ids:
+            raise InvalidValue("id", f"{party} has not three characters (lenient_party_ids)")
+        networks(partner.networks, "networks")
+        ours = partner.our_certificate
+        if ours is not None and ours not in self._config.certificates:
+            raise InvalidValue("our_certificate", f"no {ours!r} in [[ocpi.certificates]]")
+        names = tuple(map(certificate_name, partner.certificates))
+        private = partner.allow_private_addresses or self._config.allow_private
+        return replace(partner, certificates=names, allow_private_addresses=private)
 
-    async def register(
-        self,
-        partner: PartnerId,
-        name: str,
-        url: str,
-        token: str,
-        who: str,
-        *,
-        private: bool = False,
+    def terms(self, partner: PartnerId) -> Mapping[str, object]:
+        connection = self._service.connections.get(partner)
+        pinned = connection.pinned if connection is not None else ()
+        return {
+            "switches": asdict(profile_of(self._catalogue.partners.get(partner))),
+            "endpoints_set": [asdict(each) for each in pinned],
+            "endpoints_guessed": connection is not None and connection.guessed,
+        }
+
+    async def change(
+        self, partner: Partner, who: str, addresses: Sequence[PartnerAddress] | None = None
     ) -> Partner:
-        await self._service.invite(self._partner(partner, name, private), who)
+        pinned = None if addresses is None else _endpoints(addresses)
+        await self._service.change(self.checked(partner), who, pinned)
+        return self._catalogue.partners[partner.id]
+
+    async def adopt(self, partner: Partner, link: AdoptedLink, who: str) -> Partner:
+        partner = self.checked(partner)
+        roles = [
+            Role(role, party.partition("*")[0], party.partition("*")[2], partner.name)
+            for role, party in link.roles
+        ]
+        given = TakeOver(
+            link.url,
+            link.version,
+            link.token,
+            link.our_token,
+            _endpoints(link.addresses),
+            tuple(roles),
+        )
         try:
-            await self._service.register(partner, url, token, who)
+            await self._service.adopt(partner, given, who)
         except OcpiError as error:
             raise Conflict(error.message) from None
-        return self._catalogue.partners[partner]
+        return self._catalogue.partners[partner.id]
+
+    async def invite(self, partner: Partner, who: str) -> Invitation:
+        token = await self._service.invite(self.checked(partner), who)
+        return Invitation(partner.id, self._config.url("versions"), token)
+
+    async def register(self, partner: Partner, url: str, token: str, who: str) -> Partner:
+        await self._service.invite(self.checked(partner), who)
+        try:
+            await self._service.register(partner.id, url, token, who)
+        except OcpiError as error:
+            raise Conflict(error.message) from None
+        return self._catalogue.partners[partner.id]
 
     async def renew(self, partner: PartnerId, who: str, version: str | None = None) -> None:
         if version is not None and version not in self._config.versions:
@@ -86,7 +136,6 @@ class Partners:
     ) -> None:
         await self._service.parking.drop(partner, kind, key, who, why)
 
-    def _partner(self, id: PartnerId, name: str, private: bool) -> Partner:
-        known = self._catalogue.partners.get(id) or Partner(id, name)
-        private = private or self._config.allow_private
-        return replace(known, name=name, allow_private_addresses=private)
+
+def _endpoints(addresses: Sequence[PartnerAddress]) -> tuple[Endpoint, ...]:
+    return tuple(Endpoint(each.module, each.role, each.url) for each in addresses)

@@ -45,6 +45,7 @@ from cms.domain.errors import UnitRefused
 from cms.domain.folding import takes_power
 from cms.domain.ids import (
     EvseRef,
+    PartnerId,
     SessionId,
     StationId,
     TransactionId,
@@ -67,13 +68,15 @@ class ChargingRules:
 
     Attributes:
         settle_grace: how long after a stop late samples are waited for.
-        touch_every: a running session is told to its partner at most so often.
+        touch_every: a running session is told to its partner at most so often ...
+        touch_for: ... unless this says otherwise for that partner.
         stale_after: a start older than this never waits for a partner.
         interrupted_hold: how long the real stop of a transaction that was cut off is waited for.
     """
 
     settle_grace: timedelta = timedelta()
     touch_every: timedelta = timedelta(seconds=15)
+    touch_for: Callable[[PartnerId | None], timedelta | None] = lambda owner: None
     stale_after: timedelta = timedelta(minutes=5)
     interrupted_hold: timedelta = timedelta(minutes=15)
 
@@ -659,7 +662,8 @@ class Charging:
     def _progress_writes(self, before: Session, after: Session) -> Sequence[Write]:
         """Return the small update, and the touch where one is due."""
         now = self._clock()
-        due = before.touched_at is None or now - before.touched_at >= self.rules.touch_every
+        every = self.rules.touch_for(before.owner) or self.rules.touch_every
+        due = before.touched_at is None or now - before.touched_at >= every
         if before.status is not after.status or due:
             return (progress_row(after, now), touch(after))
         return (progress_row(after, after.touched_at),)

@@ -462,28 +462,68 @@ class Comparison:
     stopped: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PartnerAddress:
+    """One address of a partner that an operator set by hand; what it is of is the edge's word."""
+
+    module: str
+    role: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedLink:
+    """A connection to a partner as another system had it.
+
+    Attributes:
+        token: with which we call the partner.
+        our_token: with which it calls us.
+        addresses: empty = they are read at *url*.
+        roles: ``(role, party)``; empty = the partner is a single provider.
+    """
+
+    url: str
+    version: str
+    token: str
+    our_token: str
+    addresses: Sequence[PartnerAddress] = ()
+    roles: Sequence[tuple[str, PartnerId]] = ()
+
+
 class PartnerDesk(Protocol):
     """What operators do about partners' connections."""
 
-    async def invite(
-        self, partner: PartnerId, name: str, who: str, *, private: bool = False
-    ) -> Invitation:
-        """Add a partner that will register with us.
+    def checked(self, partner: Partner) -> Partner:
+        """Return *partner* with what an operator chose in its usual spelling.
 
-        Args:
-            private: its URLs may lead to private addresses.
+        Raises:
+            InvalidValue: there is no such profile, switch, network, certificate; or its id is not
+                one that its profile allows.
         """
 
-    async def register(
-        self,
-        partner: PartnerId,
-        name: str,
-        url: str,
-        token: str,
-        who: str,
-        *,
-        private: bool = False,
+    def terms(self, partner: PartnerId) -> Mapping[str, object]:
+        """How the partner is served: every switch as it stands, addresses that were set."""
+
+    async def change(
+        self, partner: Partner, who: str, addresses: Sequence[PartnerAddress] | None = None
     ) -> Partner:
+        """Keep what an operator chose for a partner, and tell it what that changes for it.
+
+        Args:
+            addresses: that stand before those that the partner names; None = as they were.
+        """
+
+    async def adopt(self, partner: Partner, link: AdoptedLink, who: str) -> Partner:
+        """Take a partner's connection over from another system; nobody registers again.
+
+        Raises:
+            Conflict: it is registered already, or its addresses cannot be read.
+        """
+
+    async def invite(self, partner: Partner, who: str) -> Invitation:
+        """Add a partner that will register with us."""
+
+    async def register(self, partner: Partner, url: str, token: str, who: str) -> Partner:
         """Register with a partner at its URL, with the token it handed us.
 
         Raises:

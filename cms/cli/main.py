@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from cms.cli import billing, invoicing, roaming, serving, tables
+from cms.cli import billing, invoicing, partner_terms, roaming, serving, tables
 from cms.cli.ocpi import ocpi
 from cms.cli.office import Office, Refused, visit
 from cms.cli.showing import cell as _cell
@@ -60,6 +60,7 @@ for name, group in (
 app.add_typer(billing.bills, name="bills")
 app.add_typer(invoicing.invoices, name="invoices")
 roaming.extend(partners)
+partner_terms.extend(partners)
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="The TOML file [default: config.toml]")
@@ -509,6 +510,9 @@ def add_partner(
         str | None, typer.Option(help="Its versions URL: we register with it at once")
     ] = None,
     token: Annotated[str | None, typer.Option(help="The token it handed us")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="How it differs from the standard; see docs/partners.md")
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
     """Invite a partner (prints URL and token to hand over), or register with one."""
@@ -517,6 +521,8 @@ def add_partner(
         body["url"] = url
     if token is not None:
         body["token"] = token
+    if profile is not None:
+        body["profile"] = profile
     _print_json(visit(load(config), lambda office: office.post("/partners", body)))
 
 

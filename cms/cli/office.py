@@ -45,6 +45,9 @@ class Office:
     async def post(self, path: str, body: Any = None) -> Any:
         return await self._ask("POST", path, json=body or {})
 
+    async def patch(self, path: str, body: Any) -> Any:
+        return await self._ask("PATCH", path, json=body)
+
     async def delete(self, path: str) -> Any:
         return await self._ask("DELETE", path)
 

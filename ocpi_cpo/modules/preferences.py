@@ -17,7 +17,7 @@ from ocpi_cpo.errors import NotThere
 from ocpi_cpo.server import Call, Route
 from ocpi_cpo.versions.v221.models import ChargingPreferences, read
 
-VERSIONS = frozenset({"2.2.1", "2.3.0"})
+VERSIONS = frozenset({"2.2", "2.2.1", "2.3.0"})
 """Those that have this interface; its text is the same in both."""
 
 CAPABLE = "CHARGING_PREFERENCES_CAPABLE"

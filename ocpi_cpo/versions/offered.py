@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable
 
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v211.dialect import V211
+from ocpi_cpo.versions.v220.dialect import V220
 from ocpi_cpo.versions.v221.dialect import V221
 from ocpi_cpo.versions.v230.dialect import V230
 
 CORE = "2.2.1"
 """The version whose shape the others translate; spoken where none was agreed yet."""
 
-DIALECTS: dict[str, Dialect] = {each.version: each for each in (V211(), V221(), V230())}
+DIALECTS: dict[str, Dialect] = {each.version: each for each in (V211(), V220(), V221(), V230())}
 """By version number, oldest first."""
 
 

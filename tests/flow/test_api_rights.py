@@ -106,6 +106,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/partners"): Case("/partners", whole=True),
     ("GET", "/partners/{id}"): Case("/partners/IN*XXX", found=404, whole=True),
     ("POST", "/partners"): Case("/partners", {"id": "IN*ABC", "name": "A"}, found=201, whole=True),
+    ("PATCH", "/partners/{id}"): Case("/partners/IN*XXX", {}, found=404, whole=True),
+    ("POST", "/partners/{id}/adopt"): Case("/partners/IN*ADO/adopt", {"name": "A", "url": "https://a.example/ocpi/versions", "version": "2.2.1", "token": "theirs-0123456789", "our_token": "ours-0123456789abc", "endpoints": [{"module": "tokens", "role": "SENDER", "url": "https://a.example/tokens"}]}, found=201, whole=True),
     ("DELETE", "/partners/{id}"): Case("/partners/IN*XXX", found=404, whole=True),
     ("POST", "/partners/{id}/renew"): Case("/partners/IN*XXX/renew", {}, found=404, whole=True),
     ("POST", "/partners/{id}/resync"): Case("/partners/IN*XXX/resync", {}, found=404, whole=True),

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from cms.app.ports import AdoptedLink, PartnerAddress
 from cms.dashboard import views
 from cms.dashboard.api.desk import Desk, only_all_sites
 from cms.dashboard.routing import Call, Route
 from cms.dashboard.views import Json
 from cms.domain.errors import InvalidValue, NotFound
 from cms.domain.ids import PartnerId
-from cms.domain.partner import Right
+from cms.domain.partner import Partner, Right
+from cms.domain.sharing import LiveStatus, Sharing
 from cms.intake.base import Intake
+from cms.intake.partners import AdoptIn, EndpointIn, InviteIn, SettingsIn, SharingIn
 
-
-class InviteIn(Intake):
-    """Without *url* and *token* the partner registers with us; with both we register with it."""
-
-    id: Annotated[str, Field(pattern=r"^[A-Z]{2}\*[A-Z0-9]{3}$")]
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    url: str | None = None
-    token: str | None = None
-    allow_private_addresses: bool = False
+T = TypeVar("T")
 
 
 class SyncIn(Intake):
@@ -61,6 +58,8 @@ def routes(desk: Desk) -> Sequence[Route]:
         Route("GET", "/partners", admin, its.partners, answer="array"),
         Route("GET", "/partners/{id}", admin, its.partner),
         Route("POST", "/partners", admin, its.add_partner, InviteIn, status=201),
+        Route("PATCH", "/partners/{id}", admin, its.change, SettingsIn),
+        Route("POST", "/partners/{id}/adopt", admin, its.adopt, AdoptIn, status=201),
         Route("DELETE", "/partners/{id}", admin, its.drop_partner),
         Route("POST", "/partners/{id}/renew", admin, its.renew, RenewIn),
         Route("POST", "/partners/{id}/resync", admin, its.sync, SyncIn),
@@ -94,16 +93,78 @@ class Partners:
         only_all_sites(call)
         if (given.url is None) != (given.token is None):
             raise InvalidValue("url", "give url and token together, or neither")
-        id, who = PartnerId(given.id), call.caller.who
+        partner, who, desk = self._new(given.id, given), call.caller.who, self._desk.partners
         if given.url is None or given.token is None:
-            invitation = await self._desk.partners.invite(
-                id, given.name, who, private=given.allow_private_addresses
-            )
-            return {"id": id, "url": invitation.url, "token": invitation.token}
-        await self._desk.partners.register(
-            id, given.name, given.url, given.token, who, private=given.allow_private_addresses
+            invitation = await desk.invite(partner, who)
+            return {"id": partner.id, "url": invitation.url, "token": invitation.token}
+        await desk.register(partner, given.url, given.token, who)
+        return await self._partner(partner.id)
+
+    def _new(self, id: str, given: InviteIn | AdoptIn) -> Partner:
+        """Return a partner as it is added: what is not said stays as it was the last time."""
+        known = self._desk.catalogue.partners.get(PartnerId(id))
+        base = known or Partner(PartnerId(id), given.name)
+        return replace(
+            base,
+            name=given.name,
+            allow_private_addresses=given.allow_private_addresses,
+            profile=given.profile or base.profile,
+            switches=tuple(given.switches.items()) or base.switches,
         )
-        return await self._partner(id)
+
+    async def adopt(self, call: Call) -> Any:
+        """Take its connection over from another system."""
+        given: AdoptIn = call.body
+        only_all_sites(call)
+        id = call.part("id")
+        if not re.fullmatch(r"[A-Z]{2}\*[A-Z0-9]{1,10}", id):
+            raise InvalidValue("id", f"{id!r} is not like IN*EMS")
+        roles = [each.split(" ") for each in given.roles]
+        link = AdoptedLink(
+            given.url,
+            given.version,
+            given.token,
+            given.our_token,
+            [_address(each) for each in given.endpoints],
+            [(role, PartnerId(party)) for role, party in roles],
+        )
+        await self._desk.partners.adopt(self._new(id, given), link, call.caller.who)
+        return await self._partner(PartnerId(id))
+
+    async def change(self, call: Call) -> Any:
+        """Set how it is served, what it is shown, and from where it may call."""
+        given: SettingsIn = call.body
+        only_all_sites(call)
+        before = self._desk.catalogue.partners[self._partner_id(call)]
+        changed = replace(
+            before,
+            name=given.name or before.name,
+            profile=given.profile or before.profile,
+            switches=_turned(before.switches, given.switches),
+            sharing=self._sharing(before.sharing, given.sharing),
+            networks=_said(given.networks, before.networks),
+            certificates=_said(given.certificates, before.certificates),
+            our_certificate=_said(given.our_certificate, before.our_certificate) or None,
+            allow_private_addresses=_said(
+                given.allow_private_addresses, before.allow_private_addresses
+            ),
+        )
+        ends = given.endpoints
+        addresses = None if ends is None else [_address(each) for each in ends]
+        await self._desk.partners.change(changed, call.caller.who, addresses)
+        return await self._partner(before.id)
+
+    def _sharing(self, before: Sharing, given: SharingIn | None) -> Sharing:
+        if given is None:
+            return before
+        said = {name: getattr(given, name) for name in given.model_fields_set}
+        known = self._desk.catalogue
+        _all_known("sharing.sites", said.get("sites"), known.locations)
+        _all_known("sharing.tariffs", said.get("tariffs"), known.tariffs)
+        if "status" in said:
+            said["status"] = LiveStatus(said["status"])
+            said.setdefault("delay_minutes", 0)
+        return replace(before, **said)
 
     async def drop_partner(self, call: Call) -> Any:
         """Unregister a partner."""
@@ -172,4 +233,26 @@ class Partners:
     async def _partner(self, id: PartnerId) -> Json:
         partner = self._desk.catalogue.partners[id]
         health = await self._desk.partners.health(id)
-        return {**views.partner(partner), "health": views.as_plain(health)}
+        terms = self._desk.partners.terms(id)
+        return {**views.partner(partner), "terms": terms, "health": views.as_plain(health)}
+
+
+def _address(given: EndpointIn) -> PartnerAddress:
+    return PartnerAddress(given.module, given.role, given.url)
+
+
+def _said(given: T | None, before: T) -> T:
+    return before if given is None else given
+
+
+def _turned(
+    before: tuple[tuple[str, str], ...], given: Mapping[str, str | None]
+) -> tuple[tuple[str, str], ...]:
+    turned = {**dict(before), **given}
+    return tuple((name, value) for name, value in turned.items() if value is not None)
+
+
+def _all_known(field: str, ids: Iterable[str] | None, known: Container[str]) -> None:
+    missing = sorted(each for each in ids or () if each not in known)
+    if missing:
+        raise InvalidValue(field, f"there is no {missing[0]!r}")
