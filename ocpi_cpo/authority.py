@@ -62,7 +62,7 @@ class Authority:
         url = join(base, token.uid if token is not None else uid, "authorize")
         if type is not TokenType.RFID:
             url = with_query(url, type=dialect.token_type(type))
-        place, evse_uid = self._place(dialect, where)
+        place, evse_uid = self._place(dialect, where, partner)
         answer = await self._ask(connection, url, uid, place)
         return self._decision(connection, answer, token, uid, evse_uid)
 
@@ -77,9 +77,15 @@ class Authority:
         self._errand("keep exchange", self._store.commit([KeepExchange(kept)]))
         return answer
 
-    def _place(self, dialect: Dialect, where: EvseRef | None) -> tuple[Json | None, str | None]:
+    def _place(
+        self, dialect: Dialect, where: EvseRef | None, partner: PartnerId
+    ) -> tuple[Json | None, str | None]:
+        """Name the place, to a partner that is shown its site."""
         place = self._catalogue.place(where) if where is not None else None
-        if place is None:
+        own = self._catalogue.partners.get(partner)
+        if place is None or not place.location.roaming:
+            return None, None
+        if own is not None and not own.sharing.shows(place.location):
             return None, None
         return dialect.place(place.location.id, place.evse.uid), place.evse.uid
 

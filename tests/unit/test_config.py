@@ -70,7 +70,16 @@ def test_what_the_example_only_hints_at_is_valid_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("chargers.pem", "chargers.key", "partners.pem", "partners.key"):
+    for name in (
+        "chargers.pem",
+        "chargers.key",
+        "partners.pem",
+        "partners.key",
+        "partners-ca.pem",
+        "roaming.pem",
+        "roaming.key",
+        "hub-ca.pem",
+    ):
         (tmp_path / name).touch()
     topology_of(load(written(tmp_path, _uncommented())))
 
