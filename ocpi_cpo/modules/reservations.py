@@ -37,7 +37,8 @@ class Reservations:
         Args:
             named: the EVSE that the order names; None = any of the site, chosen here.
         """
-        places = self._reservable(site) if named is None else [named]
+        owner = order.token.partner
+        places = self._reservable(site, owner) if named is None else [named]
         if not places:
             return Refusal.NOT_RESERVABLE
         wish = ReserveWish(
@@ -79,15 +80,16 @@ class Reservations:
     def reserved(self, owner: PartnerId, token: Token, site: Location) -> EvsePlace | None:
         """Return the EVSE that is held for *token* at *site*, if there is just one."""
         ref = self._reserving.at_site(owner, token, site.id)
-        return None if ref is None else self._network.visible(ref)
+        return None if ref is None else self._network.visible(ref, self._network.group(owner))
 
-    def _reservable(self, site: Location) -> Sequence[EvsePlace]:
+    def _reservable(self, site: Location, owner: PartnerId | None) -> Sequence[EvsePlace]:
         """Return the EVSEs of *site* that can be reserved, those that are free first."""
+        group = self._network.group(owner)
         able = [
             place
             for station in self._catalogue.stations_of(site.id)
             for evse in station.evses
-            if (place := self._network.visible(evse.ref)) is not None
+            if (place := self._network.visible(evse.ref, group)) is not None
             and RESERVABLE in place.evse.capabilities
         ]
         return sorted(able, key=lambda place: not self._free(place.evse.ref))
