@@ -160,6 +160,7 @@ class OcpiService:
         self.tallies = Tallies(clock)
         self.invoicing = Invoicing(store, live, clock)
         self._api = PartnerApi(self._client, config, self.tallies, catalogue.partners.get)
+        catalogue.offers.reads_headline = lambda id: self._api.profile(id).headline_tariff
         self._past = Past(live, clock)
         self._due_looked = clock()
         self._faces = {
