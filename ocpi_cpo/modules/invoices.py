@@ -12,7 +12,7 @@ from cms.domain.ids import CdrId, PartnerId
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import BadParameter, NotThere
-from ocpi_cpo.paging import page_headers, window
+from ocpi_cpo.paging import page_headers, page_sizes, window
 from ocpi_cpo.server import Call, Route
 from ocpi_cpo.versions.v221 import models
 from ocpi_cpo.versions.v221.models import read
@@ -73,7 +73,8 @@ class Invoices:
     # -- sender
 
     async def _list(self, call: Call) -> Reply:
-        asked = window(call.query, self._config.page_limit)
+        sizes = page_sizes(call.profile, self._config)
+        asked = window(call.query, sizes)
         default = PartnerId(self._config.parties[0].id)
         found = [
             each
@@ -83,7 +84,7 @@ class Invoices:
         cut = found[asked.offset : asked.offset + asked.limit]
         return Reply(
             [record(each, each.party or default) for each in cut],
-            headers=page_headers(call.url, asked, len(found), self._config.page_limit),
+            headers=page_headers(call.url, asked, len(found), sizes.most),
         )
 
     # -- receiver

@@ -240,8 +240,9 @@ class Comparing:
 
     async def _locations(self, look: _Look) -> AsyncIterator[_Thing]:
         partner, pages = look.connection.partner, look.view.pages
-        for id in tuple(pages.order()):
-            site = pages.network.site(id)
+        group = pages.network.group(partner)
+        for id in tuple(pages.order(partner)):
+            site = pages.network.site(id, group)
             if site is not None:
                 ours = loads(pages.one(id, partner).body)
                 yield _Thing(id, self._url(look, "locations", site.party, id), ours)
