@@ -12,7 +12,7 @@ import structlog
 
 from cms.app.catalogue import Catalogue
 from cms.app.ports import CdrQuery, Page, SessionQuery, Store
-from cms.domain.ids import CdrId, LocationId, SessionId, TariffId
+from cms.domain.ids import CdrId, LocationId, SessionId
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import NotThere
@@ -121,8 +121,9 @@ class Lists:
 
     async def _tariff(self, call: Call) -> Reply:
         """One tariff, by its id; a party before it must be the tariff's own."""
-        found = self._catalogue.tariffs.get(TariffId(call.path[-1]))
-        if found is None or not self._render.tariff_visible(found.id, call.caller.partner):
+        shown = self._render.tariffs(call.caller.partner)
+        found = next((each for each in shown if each.id == call.path[-1]), None)
+        if found is None:
             return self._one(None)
         party = "*".join(call.path[:-1]).upper()
         mine = party in ("", self._render.tariff_party(found))
