@@ -19,9 +19,11 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, by its token alone.
+    """Who calls.
 
     Attributes:
+        partner: the party for which the call is made: by the token alone the one to which the
+            connection belongs, by the headers perhaps one behind it.
         token: as the caller presented it; lives for this one request.
     """
 

@@ -16,10 +16,12 @@ from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection, Connections
 from ocpi_cpo.errors import BadParameter
+from ocpi_cpo.parties import Parties
 from ocpi_cpo.partner_api import PartnerApi, exchange
 from ocpi_cpo.registration import Errand
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.offered import dialect_of
+from ocpi_cpo.versions.v221.people import partner_of
 from ocpi_cpo.wire import Json, dumps, join, with_query
 
 log = structlog.get_logger()
@@ -36,6 +38,7 @@ class Authority:
         store: Store,
         catalogue: Catalogue,
         connections: Connections,
+        parties: Parties,
         api: PartnerApi,
         config: OcpiConfig,
         clock: Clock,
@@ -44,6 +47,7 @@ class Authority:
         self._store = store
         self._catalogue = catalogue
         self._connections = connections
+        self._parties = parties
         self._api = api
         self._config = config
         self._clock = clock
@@ -52,7 +56,11 @@ class Authority:
     async def authorise(
         self, partner: PartnerId, token: Token | None, uid: str, where: EvseRef | None
     ) -> Decision | None:
-        """Ask *partner* about *uid*. None = no answer in time, or none that decides anything."""
+        """Ask *partner* about *uid*. None = no answer in time, or none that decides anything.
+
+        A hub is asked without naming a receiver: it finds the party that knows the token, and
+        that party becomes the owner of what is charged with it.
+        """
         connection = self._connections.get(partner)
         base = connection.endpoint("tokens", "SENDER") if connection else None
         if connection is None or base is None or not connection.connected:
@@ -63,15 +71,51 @@ class Authority:
         if type is not TokenType.RFID:
             url = with_query(url, type=dialect.token_type(type))
         place, evse_uid = self._place(dialect, where, partner)
-        answer = await self._ask(connection, url, uid, place)
+        found = self._catalogue.place(where) if where is not None else None
+        sender = found.location.party if found is not None else None
+        answer = await self._ask(connection, url, uid, place, sender)
+        if connection.via is None and self._parties.is_hub(connection) and answer.ok:
+            responder = await self._responder(connection, answer, token)
+            if responder is None:
+                return None
+            connection = responder
         return self._decision(connection, answer, token, uid, evse_uid)
 
+    async def _responder(
+        self, connection: Connection, answer: PartnerAnswer, token: Token | None
+    ) -> Connection | None:
+        """Return the connection of the party that answered through a hub, as its headers say."""
+        country = answer.headers.get("OCPI-from-country-code")
+        party = answer.headers.get("OCPI-from-party-id")
+        if not country or not party:
+            log.warning("authorise.nobody_answers", partner=connection.partner)
+            return None
+        who = partner_of(country, party)
+        known = who in self._parties.behind(connection.partner)
+        if known or await self._parties.learn(connection, who):
+            return self._connections.get(who)
+        log.warning("authorise.stranger", partner=connection.partner, party=who)
+        return None
+
     async def _ask(
-        self, connection: Connection, url: str, uid: str, place: Json | None
+        self,
+        connection: Connection,
+        url: str,
+        uid: str,
+        place: Json | None,
+        sender: PartnerId | None,
     ) -> PartnerAnswer:
         at = self._clock()
-        deadline = self._config.authorise_deadline.total_seconds()
-        answer = await self._api.call(connection, "POST", url, place, timeout=deadline)
+        open_route = connection.via is None and self._parties.is_hub(connection)
+        answer = await self._api.call(
+            connection,
+            "POST",
+            url,
+            place,
+            sender=sender,
+            timeout=self._config.authorise_deadline.total_seconds(),
+            open_route=open_route,
+        )
         body = b"" if place is None else dumps(place)
         kept = exchange(connection, "POST", url, body, answer, at=at, kind="authorise", key=uid)
         self._errand("keep exchange", self._store.commit([KeepExchange(kept)]))

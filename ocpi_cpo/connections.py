@@ -2,12 +2,16 @@
 
 One document per partner in the store; the copy in memory is replaced after the commit. Of the
 tokens by which partners call us only hashes are kept.
+
+A *party* is not a *connection*: tokens, sessions and bills belong to parties, and the connection
+of a hub leads to many of them. ``Connections.get`` answers for a party with the connection that
+leads to it, addressed to that party; whoever sends need not know whether a hub stands between.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +22,7 @@ from cms.app.ports import Clock, Store
 from cms.app.writes import PutDocument, Write
 from cms.domain import plain
 from cms.domain.ids import PartnerId
+from cms.domain.partner import Partner, PartnerState
 from ocpi_cpo.auth import Access, Caller, digest
 from ocpi_cpo.profiles.switches import STANDARD, Profile, TokenForm
 from ocpi_cpo.wire import presented
@@ -31,6 +36,7 @@ class LinkState(StrEnum):
     CONNECTED = "connected"
     REFUSED = "refused"  # it answers 401 or 403 to what it gave us
     GONE = "gone"
+    ABSENT = "absent"  # the party is behind a hub that does not reach it; never kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ class Sync:
         by: who wants it.
         total: how many things were to be told when it was asked for.
         head: of the feed at that moment; what lies beyond is news.
+        party: who is told, if that is one behind this connection.
     """
 
     module: str
@@ -77,6 +84,7 @@ class Sync:
     by: str
     total: int
     head: int
+    party: PartnerId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,9 @@ class Connection:
         syncs: the last one of each module; what was told under an older one counts no more.
         guessed: its endpoints are made by a template, since its version details cannot be read.
         pinned: endpoints that an operator set; they stand before what the partner says.
+        hub_party: as whom a hub wants to be addressed, where that is not *partner*.
+        via: whose connection this is, in the form that is addressed to a party behind it
+            (``Connections.get``); such a form is never kept.
     """
 
     partner: PartnerId
@@ -130,15 +141,23 @@ class Connection:
     guessed: bool = False
     pinned: tuple[Endpoint, ...] = ()
     syncs: tuple[Sync, ...] = ()
+    hub_party: PartnerId | None = None
+    via: PartnerId | None = None
 
     @property
     def form(self) -> tuple[object, ...]:
         """What a worker is made for: a connection of another form needs another one."""
-        return self.generation, self.version, tuple(each.number for each in self.syncs)
+        return self.generation, self.version, tuple(each.number for each in self.own_syncs)
 
     def sync(self, module: str) -> Sync | None:
         """Return the last wish to tell *module* again; None if there was none."""
-        return next((each for each in self.syncs if each.module == module), None)
+        return next((each for each in self.own_syncs if each.module == module), None)
+
+    @property
+    def own_syncs(self) -> tuple[Sync, ...]:
+        """Those of the party that this is addressed to."""
+        party = None if self.via is None else self.partner
+        return tuple(each for each in self.syncs if each.party == party)
 
     def cursor(self, module: str) -> str:
         """Return the name of the cursor that tells how far *module* is told."""
@@ -151,12 +170,14 @@ class Connection:
         return str(self.generation) if sync is None else f"{self.generation}@{sync.number}"
 
     @property
-    def country(self) -> str:
-        return self.partner.split("*")[0]
+    def address(self) -> PartnerId:
+        """The party that a request over this connection is for."""
+        return self.partner if self.via is not None else self.hub_party or self.partner
 
     @property
-    def party(self) -> str:
-        return self.partner.split("*")[1]
+    def line(self) -> PartnerId:
+        """The partner whose tokens and endpoints these are."""
+        return self.via or self.partner
 
     @property
     def connected(self) -> bool:
@@ -206,17 +227,19 @@ class Connection:
 
 @dataclass(slots=True)
 class Connections:
-    """All connections, by partner and by token.
+    """All connections, by party and by token.
 
     Args:
         secret: called with every token that must never stand in a log.
         profile: how a partner differs from the standard.
+        partners: the catalogue's, which say through whom a party is reached.
     """
 
     store: Store
     clock: Clock
     secret: Callable[[str], None]
     profile: Callable[[PartnerId], Profile] = lambda partner: STANDARD
+    partners: Mapping[PartnerId, Partner] = field(default_factory=dict)
     _all: dict[PartnerId, Connection] = field(default_factory=dict)
     _by_digest: dict[str, PartnerId] = field(default_factory=dict)
     _listeners: list[Callable[[Connection], None]] = field(default_factory=list)
@@ -229,7 +252,24 @@ class Connections:
         for body in (await self.store.documents(DOCUMENT)).values():
             self._keep(plain.from_text(Connection, body.decode()))
 
-    def get(self, partner: PartnerId) -> Connection | None:
+    def get(self, party: PartnerId) -> Connection | None:
+        """Return the connection that leads to *party*, addressed to it.
+
+        Where its hub does not reach the party now, it is ``ABSENT`` and nothing can be sent.
+        """
+        partner = self.partners.get(party)
+        if partner is None or partner.via is None:
+            return self._all.get(party)
+        hub = self._all.get(partner.via)
+        if hub is None:
+            return None
+        there = replace(hub, partner=party, via=hub.partner, hub_party=None)
+        if partner.state is PartnerState.CONNECTED:
+            return there
+        return replace(there, state=LinkState.ABSENT, outbound=None)
+
+    def own(self, partner: PartnerId) -> Connection | None:
+        """Return the connection of *partner* itself: whom it registered, and nobody behind it."""
         return self._all.get(partner)
 
     def __iter__(self) -> Iterator[Connection]:
@@ -264,6 +304,7 @@ class Connections:
         return self._locks.setdefault(partner, asyncio.Lock())
 
     async def _save(self, connection: Connection, *more: Write) -> None:
+        assert connection.via is None, "what is addressed to a party is no connection of its own"
         alive = tuple(each for each in connection.inbound if each.digest not in self._dead)
         connection = replace(connection, inbound=alive)
         body = plain.canonical(connection).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from cms.app.ports import Clock, PartnerHealth, Store
@@ -18,6 +18,7 @@ class Health:
 
     Args:
         worker: the one that serves a partner now; None while none does.
+        brought: what is pushed to a partner under its own name; the rest a hub is told for all.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class Health:
         tallies: Tallies,
         syncing: Syncing,
         worker: Callable[[PartnerId], Worker | None],
+        brought: Callable[[PartnerId], Collection[str]],
         clock: Clock,
     ) -> None:
         self._store = store
@@ -34,6 +36,7 @@ class Health:
         self._tallies = tallies
         self._syncing = syncing
         self._worker = worker
+        self._brought = brought
         self._clock = clock
 
     async def of(self, partner: PartnerId) -> PartnerHealth:
@@ -77,11 +80,12 @@ class Health:
         if not connection.registered:
             return {}, None
         cursors = await self._store.cursors(connection.partner)
+        brought = self._brought(connection.partner)
         streams = {each.name: each for each in worker.streams} if worker is not None else {}
         counts: dict[str, int] = {}
         moments = []
         for module, kinds in KINDS.items():
-            if connection.endpoint(module, "RECEIVER") is None:
+            if module not in brought or connection.endpoint(module, "RECEIVER") is None:
                 continue
             stream, told = streams.get(module), cursors.get(connection.cursor(module), 0)
             if stream is not None and stream.exhausted:

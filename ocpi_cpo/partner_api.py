@@ -47,8 +47,13 @@ class PartnerApi:
         self._partner = partner
 
     def profile(self, id: PartnerId) -> Profile:
-        """Return how a partner differs from the standard."""
-        return profile_of(self._partner(id))
+        """Return how a partner differs from the standard; who is behind a hub, as the hub does."""
+        return profile_of(self._line(id))
+
+    def _line(self, id: PartnerId) -> Partner | None:
+        """Return the partner whose connection leads to *id*."""
+        own = self._partner(id)
+        return own if own is None or own.via is None else self._partner(own.via)
 
     async def call(
         self,
@@ -63,6 +68,7 @@ class PartnerApi:
         raw: bool | None = None,
         timeout: float | None = None,
         fresh: bool = False,
+        open_route: bool = False,
     ) -> PartnerAnswer:
         """Send one request and judge the answer.
 
@@ -73,6 +79,7 @@ class PartnerApi:
             token: in place of the connection's own.
             raw: the token without base64; default: as the connection wants it.
             fresh: see ``client.Ask``.
+            open_route: name no receiver; the hub finds the one whom it concerns.
         """
         profile = self.profile(connection.partner)
         headers = {
@@ -83,26 +90,26 @@ class PartnerApi:
             "X-Correlation-ID": str(uuid4()),
         }
         if functional and profile.routing_sent and dialect_of(connection.version).routed:
-            headers |= self._routing(connection, sender)
+            headers |= self._sender(sender) | ({} if open_route else _receiver(connection))
         payload = body if isinstance(body, bytes) or body is None else dumps(body)
         if payload is not None:
             headers["Content-Type"] = "application/json"
             payload = outward(profile, payload)
-        own = self._partner(connection.partner)
+        own = self._partner(connection.line)
         shown = own.our_certificate if own is not None else None
         ask = Ask(method, url, headers, payload, connection.private, fresh, shown)
         answer = judge(await self._client.send(ask, timeout))
         self._tallies.note(connection.partner, connection.module_of(url), answer)
         return replace(answer, data=inward(profile, answer.data))
 
-    def _routing(self, connection: Connection, sender: PartnerId | str | None) -> dict[str, str]:
-        own = (sender or self._config.parties[0].id).split("*")
-        return {
-            "OCPI-from-country-code": own[0],
-            "OCPI-from-party-id": own[1],
-            "OCPI-to-country-code": connection.country,
-            "OCPI-to-party-id": connection.party,
-        }
+    def _sender(self, sender: PartnerId | str | None) -> dict[str, str]:
+        country, party = (sender or self._config.parties[0].id).split("*")
+        return {"OCPI-from-country-code": country, "OCPI-from-party-id": party}
+
+
+def _receiver(connection: Connection) -> dict[str, str]:
+    country, party = connection.address.split("*")
+    return {"OCPI-to-country-code": country, "OCPI-to-party-id": party}
 
 
 def _raw(profile: Profile, connection: Connection, wanted: bool | None) -> bool:

@@ -33,7 +33,7 @@ from cms.app.writes import Audit, PutCursor, PutPartner, PutWorkItem, Write
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
 from cms.domain.errors import Conflict, InvalidValue, NotFound
 from cms.domain.ids import PartnerId
-from cms.domain.partner import Partner, PartnerState
+from cms.domain.partner import Partner, PartnerRole, PartnerState
 from cms.domain.plain import to_plain
 from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.auth import Access, Caller, digest, mint_token
@@ -49,6 +49,7 @@ from ocpi_cpo.connections import (
 )
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import BadParameter, ClientApi, NoEndpoints, NotAllowed, NoVersion, OcpiError
+from ocpi_cpo.parties import FROM_NOW, Found, Parties
 from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.profiles.switches import TokenForm
 from ocpi_cpo.versions.dialect import Dialect, TheirCredentials
@@ -74,7 +75,6 @@ MODULES_OF_AN_EMSP = (
     ("commands", "SENDER"),
 )
 
-FROM_NOW = ("sessions", "cdrs")
 FROM_ZERO = ("tariffs", "locations")
 
 
@@ -130,6 +130,7 @@ class Registration:
         store: Store,
         catalogue: Catalogue,
         connections: Connections,
+        parties: Parties,
         api: PartnerApi,
         config: OcpiConfig,
         clock: Clock,
@@ -138,6 +139,7 @@ class Registration:
         self._store = store
         self._catalogue = catalogue
         self._connections = connections
+        self._parties = parties
         self._api = api
         self._config = config
         self._clock = clock
@@ -154,7 +156,7 @@ class Registration:
         Raises:
             Conflict: it is connected; unregister first.
         """
-        before = self._connections.get(partner.id)
+        before = self._connections.own(partner.id)
         if before is not None and before.registered:
             raise Conflict(f"{partner.id} is registered already")
         token = self._mint()
@@ -169,7 +171,7 @@ class Registration:
                 private=partner.allow_private_addresses,
                 raw_token=raw_token,
             ),
-            replace(partner, state=PartnerState.INVITED),
+            replace(partner, state=PartnerState.INVITED, via=None),
             by,
             "partner.invited",
         )
@@ -258,7 +260,7 @@ class Registration:
             raise ClientApi(f"{partner} does not renew: {answer.text}")
         self._claims(theirs, partner)
         async with self._turn(partner):
-            current = self._connections.get(partner) or before
+            current = self._connections.own(partner) or before
             others = tuple(each for each in current.inbound if each.digest != newest.digest)
             grace = self._clock() + self._config.token_grace
             older = replaced(others, grace, {e.digest for e in others} - earlier)
@@ -290,7 +292,7 @@ class Registration:
             InvalidValue: a version that we do not speak.
             OcpiError: no endpoints are given, and the partner's cannot be read.
         """
-        before = self._connections.get(partner.id) or Connection(partner.id)
+        before = self._connections.own(partner.id) or Connection(partner.id)
         if before.registered:
             raise Conflict(f"{partner.id} is registered already")
         if given.version not in self._config.versions:
@@ -316,7 +318,8 @@ class Registration:
         roles = given.roles or (Role("EMSP", country, party, partner.name),)
         theirs = TheirCredentials(given.token, given.versions_url, roles)
         self._claims(theirs, partner.id)
-        return await self._connect(taken, partner, theirs, by, "partner.adopted")
+        own = replace(partner, via=None)
+        return await self._connect(taken, own, theirs, by, "partner.adopted")
 
     async def change(
         self, partner: Partner, by: str, endpoints: Sequence[Endpoint] | None = None
@@ -329,19 +332,27 @@ class Registration:
         Raises:
             NotFound: no such partner.
         """
-        own, before = self._known(partner.id)
+        before = self._known(partner.via or partner.id)[1]
+        own, told = self._catalogue.partners[partner.id], self._connections.get(partner.id)
         again: list[Write] = []
         if partner.sharing != own.sharing:
             sharing = replace(partner.sharing, since=self._clock())
             partner = replace(partner, sharing=sharing)
-            again = [PutCursor(partner.id, before.cursor(each), 0) for each in FROM_ZERO]
+            cursor = (told or before).cursor
+            again = [PutCursor(partner.id, cursor(each), 0) for each in FROM_ZERO]
+        if partner.via is not None:  # the connection is the hub's, and stays as it is
+            await self._save(before, partner, by, "partner.changed", *again)
+            return
         pinned = before.pinned if endpoints is None else tuple(endpoints)
         after = replace(before, private=partner.allow_private_addresses, pinned=pinned)
         await self._save(after, partner, by, "partner.changed", *again)
 
     async def refused(self, connection: Connection, text: str) -> None:
         """The partner answers 401 or 403: nothing is sent any more until a person looks."""
-        own, now = self._known(connection.partner)[0], self._clock()
+        own, connection = self._known(connection.line)
+        if not connection.connected:
+            return
+        now = self._clock()
         item = WorkItem(
             f"partner-refuses-us:{connection.partner}",
             WorkType.PARTNER_REFUSES_US,
@@ -372,6 +383,7 @@ class Registration:
 
     async def look_again(self, connection: Connection) -> bool:
         """Read the partner's endpoints again. True if they have changed (and are kept)."""
+        connection = self._connections.own(connection.line) or connection
         if connection.versions_url is None or connection.outbound is None:
             return False
         try:
@@ -433,7 +445,7 @@ class Registration:
         token = self._mint()
         newest = InboundToken(digest(token), Access.EVERYTHING)
         async with self._turn(own.id):
-            current = self._connections.get(own.id) or learned
+            current = self._connections.own(own.id) or learned
             grace = self._clock() + self._config.token_grace
             older = replaced(current.inbound, grace, self._handed_out[own.id])
             done = replace(learned, inbound=(*older, newest))
@@ -451,7 +463,7 @@ class Registration:
     # -- inside
 
     def _known(self, partner: PartnerId) -> tuple[Partner, Connection]:
-        own, connection = self._catalogue.partners.get(partner), self._connections.get(partner)
+        own, connection = self._catalogue.partners.get(partner), self._connections.own(partner)
         if own is None or connection is None:
             raise NotFound("partner", partner)
         return own, replace(connection, private=own.allow_private_addresses)
@@ -472,7 +484,7 @@ class Registration:
         self._connections.secret(theirs.token)
         self._claims(theirs, before.partner)
         seen = await self._look(before, theirs.url, theirs.token, dialect)
-        current = self._connections.get(before.partner) or before
+        current = self._connections.own(before.partner) or before
         return replace(current, private=before.private, **seen.agreed()), theirs
 
     def _claims(self, theirs: TheirCredentials, partner: PartnerId) -> None:
@@ -485,14 +497,26 @@ class Registration:
             for role in theirs.roles:
                 if len(role.party) != PARTY_LENGTH:
                     raise BadParameter(f"roles.party_id: {role.party} has not three characters")
-        if partner not in {role.id for role in theirs.roles}:
+        if partner not in {*(role.id for role in theirs.roles), theirs.hub_party}:
             raise BadParameter(f"roles: {partner} was agreed, and is not among them")
-        for other in self._connections:
-            taken = {role.id for role in other.roles} if other.registered else set()
-            for role in theirs.roles:
-                if other.partner != partner and role.id in taken:
-                    log.error("partner.claims_foreign_party", partner=partner, party=role.id)
-                    raise BadParameter(f"roles: {role.id} is registered by somebody else")
+        own = self._catalogue.partners.get(partner)
+        hub = _hub(theirs, partner) or (own is not None and own.hub)
+        for party in [partner] if hub else [role.id for role in theirs.roles]:
+            if self._holder(party) not in (None, partner):
+                log.error("partner.claims_foreign_party", partner=partner, party=party)
+                raise BadParameter(f"roles: {party} is registered by somebody else")
+
+    def _holder(self, party: PartnerId) -> PartnerId | None:
+        """Return whose connection leads to *party*. What a hub only lists, it does not hold."""
+        for each in self._connections:
+            own = self._catalogue.partners.get(each.partner)
+            listed = () if own is not None and own.hub else each.roles
+            if each.registered and party in {each.partner, *(role.id for role in listed)}:
+                return each.partner
+        known = self._catalogue.partners.get(party)
+        line = None if known is None or not known.here else known.via
+        found = self._connections.own(line) if line is not None else None
+        return line if found is not None and found.registered else None
 
     async def _look(
         self, connection: Connection, url: str, token: str, dialect: Dialect | None = None
@@ -598,23 +622,35 @@ class Registration:
     ) -> Connection:
         """Make a finished handshake durable, with where the push begins."""
         now = self._clock()
-        new = not (self._connections.get(own.id) or connection).registered
+        new = not (self._connections.own(own.id) or connection).registered
         done = replace(
             connection,
             state=LinkState.CONNECTED,
             outbound=theirs.token,
             versions_url=theirs.url,
             roles=theirs.roles,
+            hub_party=theirs.hub_party,
             generation=connection.generation + new,
             syncs=tuple(s for s in connection.syncs if not new or s.module in FROM_NOW),
             registered_at=now if new else connection.registered_at,
             renewed_at=now,
         )
         since = own.connected_at if own.connected_at and not new else now
-        partner = replace(own, state=PartnerState.CONNECTED, connected_at=since)
+        role = PartnerRole.HUB if _hub(theirs, own.id) else own.role
+        partner = replace(own, state=PartnerState.CONNECTED, connected_at=since, role=role)
         await self._save(done, partner, by, what, *(await self._cursors(own.id, new)))
+        await self._place(done, () if new else connection.roles, by)
         log.info("partner.connected", partner=own.id, new=new)
         return done
+
+    async def _place(self, done: Connection, before: tuple[Role, ...], by: str) -> None:
+        """The roles of drivers' providers, beside the agreed one, are parties behind it."""
+        named = {each.id: each for each in done.roles if each.role == "EMSP"}
+        named.pop(done.partner, None)
+        found = [Found(each.id, each.name) for each in named.values()]
+        await self._parties.take(done.partner, found, by)
+        dropped = {each.id for each in before if each.role == "EMSP"} - set(named)
+        await self._parties.leave(done.partner, dropped, by)
 
     async def _cursors(self, partner: PartnerId, new: bool) -> list[Write]:
         """Sessions and bills from now on; what it can look up anyway, from the beginning."""
@@ -622,7 +658,8 @@ class Registration:
             return []
         known, head = await self._store.cursors(partner), await self._store.head()
         fresh = [PutCursor(partner, stream, head) for stream in FROM_NOW if stream not in known]
-        return [*fresh, *(PutCursor(partner, stream, 0) for stream in FROM_ZERO)]
+        everybody = [partner, *(each.id for each in self._catalogue.behind(partner))]
+        return [*fresh, *(PutCursor(each, stream, 0) for each in everybody for stream in FROM_ZERO)]
 
     async def _end(self, before: Connection, own: Partner, by: str) -> None:
         gone = replace(
@@ -633,8 +670,11 @@ class Registration:
             endpoints=(),
             roles=(),
             tokens_pulled_to=None,
+            hub_party=None,
         )
         await self._save(gone, replace(own, state=PartnerState.GONE), by, "partner.unregistered")
+        behind = {each.id for each in self._catalogue.behind(own.id)}
+        await self._parties.leave(own.id, behind, by)
 
     async def _forget(self, partner: PartnerId, used: str) -> None:
         def without(current: Connection) -> Connection:
@@ -675,3 +715,9 @@ def made_endpoints(template: str, versions_url: str, version: str) -> tuple[Endp
         Endpoint(module, role, template.format(base=base, version=version, module=module))
         for module, role in MODULES_OF_AN_EMSP
     )
+
+
+def _hub(theirs: TheirCredentials, partner: PartnerId) -> bool:
+    """Whether the agreed party presents itself as a hub."""
+    as_hub = any(each.role == "HUB" and each.id == partner for each in theirs.roles)
+    return as_hub or theirs.hub_party == partner

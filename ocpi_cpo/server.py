@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +20,7 @@ from aiohttp import hdrs, web
 
 from cms.app.ports import Clock
 from cms.domain.errors import StoreDown
+from cms.domain.ids import PartnerId
 from ocpi_cpo.auth import Access, Caller
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection, Connections, InboundToken
@@ -34,8 +35,10 @@ from ocpi_cpo.errors import (
     TooLarge,
     Unauthorised,
 )
+from ocpi_cpo.parties import Parties, Speaker
 from ocpi_cpo.profiles import STANDARD, Profile
 from ocpi_cpo.profiles.dates import inward, inward_query, outward
+from ocpi_cpo.versions.offered import dialect_of
 from ocpi_cpo.wire import BadJson, loads
 
 log = structlog.get_logger()
@@ -55,12 +58,14 @@ class Call:
     """One request that passed the door.
 
     Attributes:
-        connection: of the caller; what it may see follows from this alone.
+        caller: with the party for which it asks.
+        connection: of the caller, addressed to that party.
         path: the segments that the route left open, decoded.
         party: our party that the caller addresses, ``country*party``; None where it names none.
         url: of the route without a query, on our public address.
         raw_query: the query as it came, for what a partner did not escape in it.
         profile: how the caller differs from the standard.
+        parties: whose things the call may see and change; never more than the connection leads to.
     """
 
     caller: Caller
@@ -74,6 +79,7 @@ class Call:
     request_id: str
     raw_query: str = ""
     profile: Profile = STANDARD
+    parties: frozenset[PartnerId] = frozenset()
 
     def body(self) -> Any:
         """Return the JSON body.
@@ -138,12 +144,14 @@ class Server:
     def __init__(
         self,
         connections: Connections,
+        parties: Parties,
         config: OcpiConfig,
         clock: Clock,
         first_use: Callable[[Connection, InboundToken], None],
         door: Door,
     ) -> None:
         self._connections = connections
+        self._parties = parties
         self._config = config
         self._clock = clock
         self._first_use = first_use
@@ -201,7 +209,7 @@ class Server:
 
     async def _handle(self, request: web.Request, request_id: str, context: _Context) -> Reply:
         caller, token, connection = self._identified(request)
-        context.partner = caller.partner
+        context.partner = connection.address
         context.profile = profile = self._connections.profile(caller.partner)
         segments = _segments(request)
         context.functional = self._functional(segments)
@@ -209,12 +217,13 @@ class Server:
         if route.functional and profile.routing_required:
             _routed(request)
         party = self._addressed(request) if route.functional else None
-        context.connection, context.party = connection, party
+        context.party = party
         self._first_use(connection, token)
+        speaker = self._speaker(request, connection, route)
         url = self._config.url(*segments)
         call = Call(
-            caller,
-            connection,
+            replace(caller, partner=speaker.party),
+            self._connections.get(speaker.party) or connection,
             request.method,
             tuple(s for own, s in zip(route.path, segments, strict=True) if own == "*"),
             inward_query(profile, request.query),
@@ -224,12 +233,20 @@ class Server:
             request_id,
             request.rel_url.raw_query_string,
             profile,
+            speaker.parties,
         )
         return await route.handler(call)
 
+    def _speaker(self, request: web.Request, connection: Connection, route: Route) -> Speaker:
+        """Say for whom a call is made; configuration modules are the connection's own."""
+        if not route.functional or not dialect_of(connection.version).routed:
+            return Speaker(connection.partner, frozenset({connection.partner}))
+        country = request.headers.get("OCPI-from-country-code")
+        return self._parties.speaker(connection, country, request.headers.get("OCPI-from-party-id"))
+
     def _identified(self, request: web.Request) -> tuple[Caller, InboundToken, Connection]:
         found = self._connections.caller(request.headers.get("Authorization"))
-        connection = self._connections.get(found[0].partner) if found else None
+        connection = self._connections.own(found[0].partner) if found else None
         if found is None or connection is None or not self._door.lets_in(found[0].partner, request):
             raise Unauthorised("no valid credentials token")
         return *found, connection
@@ -294,7 +311,6 @@ class _Context:
     partner: str | None = None
     functional: bool = False
     party: str | None = None
-    connection: Connection | None = None
     profile: Profile = STANDARD
 
 

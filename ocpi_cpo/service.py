@@ -24,7 +24,7 @@ from cms.app.reserving import Reserving
 from cms.app.supervision import Supervisor, supervised
 from cms.app.writes import CommandRecord
 from cms.domain.ids import EvseRef, PartnerId, SessionId
-from cms.domain.partner import Partner
+from cms.domain.partner import Partner, PartnerState
 from cms.domain.reservation import Reservation
 from cms.domain.sharing import EVERYTHING, Sharing
 from ocpi_cpo.authority import Authority
@@ -35,6 +35,7 @@ from ocpi_cpo.connections import Connection, Connections, Endpoint, InboundToken
 from ocpi_cpo.door import Door
 from ocpi_cpo.errors import OcpiError
 from ocpi_cpo.health import Health
+from ocpi_cpo.modules.clientinfo import ClientInfos, HubClientInfo
 from ocpi_cpo.modules.commands import Commands
 from ocpi_cpo.modules.credentials import Credentials
 from ocpi_cpo.modules.invoices import MODULE as INVOICES
@@ -46,6 +47,7 @@ from ocpi_cpo.modules.profiles import Profiles
 from ocpi_cpo.modules.tokens import Forget, Puller, Tokens
 from ocpi_cpo.modules.versions import Versions
 from ocpi_cpo.pages import Network, Pages
+from ocpi_cpo.parties import Found, Parties
 from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.past import Past
 from ocpi_cpo.profiles import profile_of
@@ -55,7 +57,8 @@ from ocpi_cpo.push.courier import MODULE_OF, Courier
 from ocpi_cpo.push.parking import Parking
 from ocpi_cpo.push.syncing import Syncing
 from ocpi_cpo.push.tallies import Tallies
-from ocpi_cpo.push.worker import Worker
+from ocpi_cpo.push.watch import HubWatch
+from ocpi_cpo.push.worker import EVERY_MODULE, Worker
 from ocpi_cpo.registration import Registration, TakeOver
 from ocpi_cpo.render import Renderer, RunningPrice, no_plan, no_price
 from ocpi_cpo.server import Server
@@ -71,6 +74,11 @@ DUE_LOOK_SECONDS = 5.0
 
 _OWNED = ("session", "profile")
 """Kinds whose key is a session's: only its owner hears."""
+FOR_ALL = frozenset({"tariffs", "locations"})
+"""What may be broadcast."""
+
+ITS_OWN = EVERY_MODULE - FOR_ALL
+"""What only its owner may hear."""
 
 _NEWS = 10_000
 """Changes that may wait to be spread; beyond that every worker looks at everything."""
@@ -94,20 +102,26 @@ class _Face:
     render: Renderer
 
 
+@dataclass(frozen=True, slots=True)
+class _MadeFor:
+    """What a line depends on: when it changes, a fresh one takes over."""
+
+    form: tuple[object, ...]
+    sharing: Sharing
+    modules: frozenset[str]
+    shared: bool
+
+
 @dataclass(slots=True)
 class _Line:
-    """One partner's worker with what it was made for."""
+    """One party's worker with what it was made for."""
 
     worker: Worker
     courier: Courier
-    made_for: Connection
-    sharing: Sharing
+    made_for: _MadeFor
+    leads_by: PartnerId
     running: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def form(self) -> tuple[object, ...]:
-        return self.made_for.form, self.sharing
 
 
 class OcpiService:
@@ -147,11 +161,16 @@ class OcpiService:
         self._supervisor: Supervisor | None = None
         self._waiting: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._lines: dict[PartnerId, _Line] = {}
+        self._modules: dict[PartnerId, frozenset[str]] = {}
+        self._watches: dict[PartnerId, HubWatch] = {}
+        self._greeted: dict[PartnerId, int] = {}
         self._forget = forget
         self.connections = Connections(
-            store, clock, secret, lambda id: profile_of(catalogue.partners.get(id))
+            store, clock, secret, lambda id: self._api.profile(id), catalogue.partners
         )
         self.connections.listen(self._changed)
+        self.parties = Parties(store, catalogue, self.connections, config, clock)
+        self.parties.listen(self._arrange)
         self.borders = Borders(store, live, catalogue, clock)
         self._profiling = profiling
         self._client = GuardedClient(
@@ -163,6 +182,7 @@ class OcpiService:
         catalogue.offers.reads_headline = lambda id: self._api.profile(id).headline_tariff
         self._past = Past(live, clock)
         self._due_looked = clock()
+        self.client_infos = ClientInfos(store, self.connections, self.parties, self._api)
         self._faces = {
             version: self._face(dialect, running_price) for version, dialect in DIALECTS.items()
         }
@@ -171,18 +191,25 @@ class OcpiService:
             store,
             catalogue,
             self.connections,
+            self.parties,
             self._api,
             config,
             clock,
             self._errand,
         )
         self._puller = Puller(
-            catalogue, administration, self.connections, self._api, self._forgotten
+            catalogue, administration, self.connections, self.parties, self._api, self._forgotten
         )
         self.syncing = Syncing(store, self.connections, clock, self.pull_tokens, self._errand)
         self.parking = Parking(store, clock, self._worker)
         self.healths = Health(
-            store, self.connections, self.tallies, self.syncing, self._worker, clock
+            store,
+            self.connections,
+            self.tallies,
+            self.syncing,
+            self._worker,
+            lambda partner: self._modules.get(partner, EVERY_MODULE),
+            clock,
         )
         self.comparing = Comparing(
             store,
@@ -198,6 +225,7 @@ class OcpiService:
             store,
             catalogue,
             self.connections,
+            self.parties,
             self._api,
             config,
             clock,
@@ -224,12 +252,17 @@ class OcpiService:
             self._config.trusted_proxies,
             self._config.client_certificate_header,
         )
-        server = Server(self.connections, self._config, self._clock, self._used, door)
+        server = Server(self.connections, self.parties, self._config, self._clock, self._used, door)
         server.add(*Versions(self._config).routes())
         for version in self._config.versions:
             face = self._faces[version]
             tokens = Tokens(
-                self._catalogue, administration, face.dialect, self._clock, self._forgotten
+                self._catalogue,
+                administration,
+                self.parties,
+                face.dialect,
+                self._clock,
+                self._forgotten,
             )
             server.add(*Credentials(self.registration, face.dialect).routes())
             server.add(*Locations(face.pages, self._config, version).routes())
@@ -242,6 +275,7 @@ class OcpiService:
             server.add(*tokens.routes())
             if (INVOICES, "SENDER") in face.dialect.modules:
                 server.add(*Invoices(self.invoicing, self._config, version).routes())
+            server.add(*HubClientInfo(self.client_infos, self.parties, version).routes())
         return server
 
     def connect_remote(self, remote: Remote, reserving: Reserving) -> None:
@@ -353,6 +387,8 @@ class OcpiService:
         finally:
             self._supervisor = None
             self._lines.clear()
+            self._watches.clear()
+            self._greeted.clear()
             await self._client.close()
 
     def _let_go(self, own: Reservation) -> None:
@@ -376,21 +412,95 @@ class OcpiService:
             self._waiting.append((name, work))
 
     def _changed(self, connection: Connection) -> None:
-        """Have a worker for each connected partner, a fresh one for a new registration."""
+        """A connection is new or has changed."""
+        self._arrange(connection.partner)
         if self._supervisor is None or not connection.connected:
             return
-        line = self._lines.get(connection.partner)
-        form = (connection.form, self._sharing(connection.partner))
-        if line is not None and line.running and form == line.form:
+        before = self._greeted.get(connection.partner)
+        if before != connection.generation:
+            self._greeted[connection.partner] = connection.generation
+            anew = before is not None or connection.tokens_pulled_to is None
+            self._errand("read lists", self._read_lists(connection.partner, anew))
+
+    async def _read_lists(self, line: PartnerId, anew: bool) -> None:
+        """Read who is behind a hub, then the tokens, which may be theirs."""
+        await self.pull_client_info(line)
+        await self.pull_tokens(line, anew)
+
+    def _arrange(self, line: PartnerId) -> None:
+        """Have a worker for each party to which a connection leads."""
+        connection = self.connections.own(line)
+        if self._supervisor is None or connection is None:
             return
-        self._lines[connection.partner] = fresh = self._line(connection, line)
-        fresh.running = True
-        self._supervisor.keep(f"push {connection.partner}", lambda: self._push(fresh, line))
+        behind = [each.id for each in self._catalogue.behind(line)]
+        hub = self._catalogue.partners[line].hub if line in self._catalogue.partners else False
+        for party in (line, *behind):
+            self._modules[party] = self._brought(party, line, hub)
+        for party in (line, *behind):
+            self._keep_line(party, shared=hub or bool(behind))
+
+    def _brought(self, party: PartnerId, line: PartnerId, hub: bool) -> frozenset[str]:
+        """Return what is pushed to *party* under its own name.
+
+        What all may see is told once per connection: to a hub as a broadcast, for all behind it.
+        Where a hub takes none, or parties behind it see different prices, each is told its own.
+        """
+        if not hub:
+            return EVERY_MODULE if party == line else ITS_OWN
+        if self.parties.broadcasts(line):
+            return FOR_ALL if party == line else ITS_OWN
+        return frozenset() if party == line else EVERY_MODULE
+
+    def _keep_line(self, party: PartnerId, *, shared: bool) -> None:
+        """Have a worker for a connected party, a fresh one where what it was made for changed."""
+        connection, line = self.connections.get(party), self._lines.get(party)
         if line is not None:
-            line.worker.news("location")  # so that it sees that its time is over
-        if line is None or line.made_for.generation != connection.generation:
-            anew = line is not None or connection.tokens_pulled_to is None
-            self._errand("pull tokens", self.pull_tokens(connection.partner, anew))
+            line.worker.look()  # so that it sees whether its time is over
+        if self._supervisor is None or connection is None or not connection.connected:
+            return
+        wanted = _MadeFor(connection.form, self._sharing(party), self._modules[party], shared)
+        if not wanted.modules or line is not None and line.running and line.made_for == wanted:
+            return
+        self._lines[party] = fresh = self._line(connection, wanted, line)
+        fresh.running = True
+        self._supervisor.keep(f"push {party}", lambda: self._push(fresh, line))
+
+    def _watch(self, line: PartnerId) -> HubWatch:
+        """Return what looks after a connection that several lines share."""
+        if line not in self._watches:
+            watch = HubWatch(
+                self._config.in_flight,
+                lambda: self._probe(line),
+                lambda: self._resume_lines(line),
+            )
+            self._watches[line] = watch
+            if self._supervisor is not None:
+                self._supervisor.keep(f"hub {line}", watch.run)
+        return self._watches[line]
+
+    async def _probe(self, line: PartnerId) -> bool:
+        """See whether a hub is back; how the parties behind it do may have changed meanwhile."""
+        back = await self._answers(line)
+        if back:
+            self._errand("pull client info", self.pull_client_info(line))
+        return back
+
+    async def _answers(self, line: PartnerId) -> bool:
+        """Ask a hub for its versions: whether it lives."""
+        connection = self.connections.own(line)
+        if connection is None or not connection.connected or connection.versions_url is None:
+            return False
+        url = connection.versions_url
+        return (await self._api.call(connection, "GET", url, functional=False)).ok
+
+    def _lines_over(self, line: PartnerId) -> list[_Line]:
+        parties = (line, *(each.id for each in self._catalogue.behind(line)))
+        return [self._lines[each] for each in parties if each in self._lines]
+
+    def _resume_lines(self, line: PartnerId) -> None:
+        for each in self._lines_over(line):
+            each.worker.heard()
+            each.worker.look()
 
     async def _push(self, line: _Line, before: _Line | None) -> None:
         if before is not None and before.running:
@@ -398,16 +508,18 @@ class OcpiService:
         await line.worker.run()
         line.running = False
         line.ended.set()
+        self._arrange(line.leads_by)  # in case its time has come again while it ended
 
-    def _line(self, connection: Connection, before: _Line | None) -> _Line:
-        partner, sharing = connection.partner, self._sharing(connection.partner)
+    def _line(self, connection: Connection, wanted: _MadeFor, before: _Line | None) -> _Line:
+        partner = connection.partner
         face = self._faces[dialect_of(connection.version).version]
 
         def current() -> Connection | None:
             found = self.connections.get(partner)
-            if found is None or found.form != connection.form:
+            if found is None or self._modules.get(partner) != wanted.modules:
                 return None
-            return found if self._sharing(partner) == sharing else None
+            same = found.form == wanted.form and self._sharing(partner) == wanted.sharing
+            return found if same else None
 
         courier = Courier(
             partner,
@@ -419,6 +531,7 @@ class OcpiService:
             self._clock,
             self.registration.look_again,
             self.invoicing,
+            broadcast=self.parties.is_hub(connection) and connection.via is None,
         )
         worker = Worker(
             partner,
@@ -429,12 +542,22 @@ class OcpiService:
             current,
             connection,
             self._site_of,
-            self.registration.refused,
-            anew=before is not None and before.sharing != sharing,
+            self._refused,
+            anew=before is not None and before.made_for.sharing != wanted.sharing,
+            modules=wanted.modules,
+            trunk=self._watch(connection.line).trunk if wanted.shared else None,
         )
-        if before is not None and before.made_for.form == connection.form:
+        if before is not None and before.made_for.form == wanted.form:
             courier.succeed(before.courier)
-        return _Line(worker, courier, connection, sharing)
+        return _Line(worker, courier, wanted, connection.line)
+
+    async def _refused(self, connection: Connection, why: str) -> None:
+        """A partner does not accept our credentials; of a party behind a hub it may be that
+        party's own machine that says so."""
+        if connection.via is not None and await self._answers(connection.line):
+            await self.parties.suspend(connection.partner, why)
+        else:
+            await self.registration.refused(connection, why)
 
     def _sharing(self, partner: PartnerId) -> Sharing:
         own = self._catalogue.partners.get(partner)
@@ -475,10 +598,21 @@ class OcpiService:
 
     def _tell_workers(self, kind: str, key: str) -> None:
         """Wake the owner's worker, or everybody's where the owner is not in memory."""
+        if kind in ("tariff", "location"):
+            self._look_at_broadcasts()
         session = self._live.session(SessionId(key)) if kind in _OWNED else None
         for partner, line in self._lines.items():
             if session is None or session.owner == partner:
                 line.worker.news(kind)
+
+    def _look_at_broadcasts(self) -> None:
+        """The price book may have given a party behind a hub prices of its own, or taken them."""
+        for connection in self.connections:
+            line = connection.partner
+            if not connection.connected or not self.parties.is_hub(connection):
+                continue
+            if self._modules.get(line) != self._brought(line, line, hub=True):
+                self._arrange(line)
 
     def _site_of(self, evse: str) -> str:
         place = self._catalogue.place(EvseRef.parse(evse))
@@ -486,19 +620,23 @@ class OcpiService:
 
     def _used(self, connection: Connection, token: InboundToken) -> None:
         """A partner called with *token*: it lives, and a new token's first use ends the old."""
-        line = self._lines.get(connection.partner)
-        if line is not None:
+        for line in self._lines_over(connection.partner):
             line.worker.heard()
+        if (watch := self._watches.get(connection.partner)) is not None:
+            watch.heard()
         if self.connections.newest_used(connection.partner, token):
             self._errand("retire tokens", self.connections.retire(connection.partner, token))
 
     def _forgotten(self, partner: PartnerId, uid: str) -> None:
         self._forget(partner, uid)
+        known = self._catalogue.partners.get(partner)
+        if known is not None and known.via is not None:
+            self._forget(known.via, uid)  # what was asked through the hub without naming a party
 
     async def _pull_from_all(self) -> None:
         for connection in self.connections:
             if connection.connected:
-                await self.pull_tokens(connection.partner, True)
+                await self._read_lists(connection.partner, True)
 
     async def renew_old_tokens(self) -> None:
         """Exchange tokens that are older than the config allows. A partner that refuses keeps its
@@ -531,12 +669,20 @@ class OcpiService:
         return await self.registration.update(partner, by, version)
 
     async def unregister(self, partner: PartnerId, by: str) -> None:
-        """End the connection and tell the partner."""
-        await self.registration.unregister(partner, by)
+        """End the connection and tell the partner; a party behind a hub is served no more."""
+        known = self._catalogue.partners.get(partner)
+        if known is not None and known.via is not None:
+            await self.parties.leave(known.via, {partner}, by)
+        else:
+            await self.registration.unregister(partner, by)
 
     async def resume(self, partner: PartnerId, by: str) -> None:
         """Go on with a partner that refused our credentials."""
-        await self.registration.resume(partner, by)
+        known = self._catalogue.partners.get(partner)
+        if known is None or known.via is None:
+            await self.registration.resume(partner, by)
+        elif known.state is PartnerState.SUSPENDED:
+            await self.parties.take(known.via, [Found(partner)], by)
 
     async def pull_tokens(self, partner: PartnerId, whole: bool = True) -> int:
         """Read the partner's token list; what goes wrong is logged, and 0 returned."""
@@ -544,6 +690,14 @@ class OcpiService:
             return await self._puller.pull(partner, whole)
         except OcpiError as error:
             log.warning("tokens.not_pulled", partner=partner, why=error.message)
+            return 0
+
+    async def pull_client_info(self, hub: PartnerId) -> int:
+        """Read who is behind a hub; what goes wrong is logged, and 0 returned."""
+        try:
+            return await self.client_infos.pull(hub)
+        except OcpiError as error:
+            log.warning("client_info.not_pulled", partner=hub, why=error.message)
             return 0
 
     async def sync(self, partner: PartnerId, by: str, module: str | None = None) -> None:

@@ -22,7 +22,6 @@ from cms.app.catalogue import Catalogue
 from cms.app.ports import Clock, Soon, TokenAuthority
 from cms.app.writes import CommandRecord
 from cms.domain.ids import EvseRef, PartnerId
-from cms.domain.partner import PartnerState
 from cms.domain.token import AuthMethod, Decision, Token, Verdict, Whitelist
 
 AUTHORIZE_DEADLINE_SECONDS = 2.0
@@ -118,10 +117,7 @@ class Authoriser:
         return next((token for token in found if token.valid), found[0] if found else None)
 
     def _counts(self, token: Token) -> bool:
-        if token.partner is None:
-            return True
-        partner = self._catalogue.partners.get(token.partner)
-        return partner is not None and partner.state is PartnerState.CONNECTED
+        return token.partner is None or self._catalogue.takes_part(token.partner)
 
     def _by_copy(self, token: Token, prefix: str = "") -> Decision:
         whose = "our own token" if token.partner is None else f"token of {token.partner}"

@@ -201,4 +201,23 @@ class Catalogue:
     # -- partners
 
     def connected_partners(self) -> Sequence[Partner]:
-        return [each for each in self.partners.values() if each.state is PartnerState.CONNECTED]
+        """Return those with a connection of their own; who is behind a hub is asked through it."""
+        return [
+            each
+            for each in self.partners.values()
+            if each.state is PartnerState.CONNECTED and each.via is None
+        ]
+
+    def behind(self, hub: PartnerId) -> Sequence[Partner]:
+        """Return the parties to which the connection of *hub* leads, in the order they came."""
+        return [each for each in self.partners.values() if each.via == hub]
+
+    def takes_part(self, id: PartnerId) -> bool:
+        """Whether the tokens of a partner count: it is here, and so is what leads to it."""
+        partner = self.partners.get(id)
+        if partner is None or not partner.here:
+            return False
+        if partner.via is None:
+            return partner.state is PartnerState.CONNECTED
+        hub = self.partners.get(partner.via)
+        return hub is not None and hub.state is PartnerState.CONNECTED

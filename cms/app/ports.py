@@ -657,10 +657,12 @@ class SessionQuery:
     """Which sessions. Every field narrows; None does not.
 
     ``owned_by`` is the partner that asks: set on every query of a partner, so that nothing of
-    another can be found. ``sites`` likewise for site owners.
+    another can be found. ``owners`` is that for one who asks for several parties. ``sites``
+    likewise for site owners.
     """
 
     owned_by: PartnerId | None = None
+    owners: frozenset[PartnerId] | None = None
     sites: frozenset[LocationId] | None = None
     station: StationId | None = None
     evse: int | None = None
@@ -678,6 +680,7 @@ class SessionQuery:
 @dataclass(frozen=True, slots=True)
 class CdrQuery:
     owned_by: PartnerId | None = None
+    owners: frozenset[PartnerId] | None = None
     sites: frozenset[LocationId] | None = None
     ended_from: datetime | None = None
     ended_to: datetime | None = None

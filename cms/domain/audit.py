@@ -47,6 +47,7 @@ class WorkType(StrEnum):
     COPY_DIFFERS = "copy_differs"  # a partner's copy of a bill is not what we sent
     SETTLE_BY_HAND = "settle_by_hand"  # a correction that a partner's version cannot be told
     INVOICE_DIFFERS = "invoice_differs"  # a partner invoices bills that are not as ours are
+    PARTNER_SUSPENDED = "partner_suspended"  # by its hub, with bills that it has not got
     SECURITY = "security"
 
 

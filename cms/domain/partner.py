@@ -11,10 +11,19 @@ from cms.domain.sharing import EVERYTHING, Sharing
 
 
 class PartnerState(StrEnum):
+    """Where a partner stands. OFFLINE and PLANNED are what a hub says of parties behind it."""
+
     INVITED = "invited"  # added by an operator, not yet connected
     CONNECTED = "connected"
-    SUSPENDED = "suspended"  # credentials refused, or stopped by an operator
+    OFFLINE = "offline"  # its hub does not reach it now
+    PLANNED = "planned"  # it will connect to its hub one day
+    SUSPENDED = "suspended"  # credentials refused, or stopped by an operator or its hub
     GONE = "gone"
+
+
+class PartnerRole(StrEnum):
+    EMSP = "emsp"  # drivers' provider: owns tokens, sessions and bills
+    HUB = "hub"  # leads to other parties and owns nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,9 @@ class Partner:
         certificates: one of these client certificates it must present (SHA-256 fingerprint, or
             ``"CN=..."``); none = none is asked of it.
         our_certificate: name of the client certificate that we present to it.
+        role: a hub's connection leads to parties that are partners of their own.
+        via: the partner whose connection leads to this party; None = its own.
+        broadcast: of a hub: what all parties may see is told to it once, for all of them.
     """
 
     id: PartnerId
@@ -47,6 +59,18 @@ class Partner:
     networks: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
     our_certificate: str | None = None
+    role: PartnerRole = PartnerRole.EMSP
+    via: PartnerId | None = None
+    broadcast: bool = True
+
+    @property
+    def hub(self) -> bool:
+        return self.role is PartnerRole.HUB
+
+    @property
+    def here(self) -> bool:
+        """Whether it takes part, even if nobody reaches it just now."""
+        return self.state in (PartnerState.CONNECTED, PartnerState.OFFLINE)
 
 
 class Right(StrEnum):

@@ -538,6 +538,7 @@ def _asked(dated: Dated, query: SessionQuery) -> bool:
     token = session.token
     checks: tuple[Callable[[], bool], ...] = (
         lambda: query.owned_by is None or session.owner == query.owned_by,
+        lambda: query.owners is None or session.owner in query.owners,
         lambda: query.sites is None or session.location in query.sites,
         lambda: query.station is None or session.station == query.station,
         lambda: query.evse is None or session.evse == query.evse,
@@ -557,6 +558,7 @@ def _asked_bill(dated: DatedCdr, query: CdrQuery) -> bool:
     cdr = dated.cdr
     return (
         (query.owned_by is None or cdr.owner == query.owned_by)
+        and (query.owners is None or cdr.owner in query.owners)
         and (query.sites is None or cdr.place.location in query.sites)
         and (query.session is None or cdr.session == query.session)
         and _within(cdr.ended_at, query.ended_from, query.ended_to)

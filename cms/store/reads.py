@@ -369,6 +369,8 @@ def _session_filters(query: SessionQuery) -> Iterable[ColumnElement[bool]]:
     seen = func.coalesce(t.change.c.last_updated, s.received_at, type_=t.UtcDateTime)
     if query.owned_by is not None:
         yield s.owner == query.owned_by
+    if query.owners is not None:
+        yield s.owner.in_(sorted(query.owners))
     if query.sites is not None:
         yield s.location.in_(sorted(query.sites))
     if query.station is not None:
@@ -390,6 +392,8 @@ def _cdr_filters(query: CdrQuery) -> Iterable[ColumnElement[bool]]:
     seen = func.coalesce(t.change.c.last_updated, c.created_at, type_=t.UtcDateTime)
     if query.owned_by is not None:
         yield c.owner == query.owned_by
+    if query.owners is not None:
+        yield c.owner.in_(sorted(query.owners))
     if query.sites is not None:
         yield c.location.in_(sorted(query.sites))
     if query.session is not None:

@@ -101,7 +101,8 @@ class Commands:
     # -- the commands
 
     async def _start(self, call: Call, order: StartOrder, asker: Asker) -> Reply:
-        if order.token.partner != call.caller.partner:
+        owner = order.token.partner
+        if owner is None or owner not in call.parties:
             return self._answer("REJECTED", "the token is of another party")
         site = self._site(call, order.location)
         place = self._reservations.reserved(call.caller.partner, order.token, site)
@@ -112,7 +113,7 @@ class Commands:
         wish = StartWish(
             place.evse.ref,
             order.token,
-            call.caller.partner,
+            owner,
             self._connector(place, order.connector),
             order.reference,
         )
@@ -126,7 +127,7 @@ class Commands:
             session = kept.session if kept is not None else None
         if session is None or not session.running:
             return self._answer("UNKNOWN_SESSION")
-        if session.owner != call.caller.partner:
+        if session.owner not in call.parties:
             return self._answer("REJECTED", "this session is not yours")
         place = self._catalogue.place(session.ref)
         accepted = await self._remote.accept_stop(session, asker)

@@ -66,7 +66,7 @@ class Lists:
         asked = window(call.query, self._sizes(call), needs_from=True)
         found, total = await self._store.sessions(
             SessionQuery(
-                owned_by=call.caller.partner,
+                owners=call.parties,
                 sites=self._sites(call.party),
                 updated_from=asked.updated_from,
                 updated_to=asked.updated_to,
@@ -79,7 +79,7 @@ class Lists:
         asked = window(call.query, self._sizes(call))
         found, total = await self._store.cdrs(
             CdrQuery(
-                owned_by=call.caller.partner,
+                owners=call.parties,
                 sites=self._sites(call.party),
                 updated_from=asked.updated_from,
                 updated_to=asked.updated_to,

@@ -57,7 +57,7 @@ class Preferences:
     async def _put(self, call: Call) -> Reply:
         wish = read(ChargingPreferences, call.body())
         session = self._live.session(SessionId(call.path[0]))
-        if session is None or session.owner != call.caller.partner or not session.running:
+        if session is None or session.owner not in call.parties or not session.running:
             raise NotThere("no such session")
         place = self._catalogue.place(session.ref)
         if place is None or CAPABLE not in place.evse.capabilities:

@@ -19,16 +19,18 @@ from cms.domain.token import Token, TokenType, Whitelist
 from ocpi_cpo.connections import Connection, Connections
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import BadParameter, ClientApi, NotThere, OcpiError, UnknownToken
+from ocpi_cpo.parties import Parties
 from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.profiles import Profile
+from ocpi_cpo.reading import MOST_PAGES
 from ocpi_cpo.server import Call, Route
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.offered import dialect_of
+from ocpi_cpo.versions.v221.people import partner_of
 from ocpi_cpo.wire import next_link, stamp, with_query
 
 log = structlog.get_logger()
 
-MOST_PAGES = 10_000
 MOST_READINGS = 3
 """Of a list that grows shorter while it is read."""
 _IN_ONE_COMMIT = 1000
@@ -44,10 +46,12 @@ class Tokens:
         self,
         catalogue: Catalogue,
         administration: Administration,
+        parties: Parties,
         dialect: Dialect,
         clock: Clock,
         forget: Forget,
     ) -> None:
+        self._parties = parties
         self._catalogue = catalogue
         self._administration = administration
         self._dialect = dialect
@@ -70,7 +74,7 @@ class Tokens:
         return Reply(self._dialect.token(self._stored(call), self._clock()))
 
     async def _put(self, call: Call) -> Reply:
-        own = self._owner(call)
+        own = await self._writer(call)
         token = self._dialect.read_token(call.body(), own)
         self._same(call, token, own)
         new = await self._take(call, token)
@@ -80,7 +84,7 @@ class Tokens:
     async def _patch(self, call: Call) -> Reply:
         changes, before = call.body(), self._stored(call)
         token = self._dialect.read_token_changes(before, changes, self._clock())
-        self._same(call, token, call.caller.partner)
+        self._same(call, token, self._owner(call))
         await self._take(call, token)
         return Reply()
 
@@ -113,15 +117,26 @@ class Tokens:
             return False
         by = By(f"partner:{call.caller.partner}")
         new = await self._administration.put_token(token, by)
-        self._forget(call.caller.partner, token.uid)
+        assert token.partner is not None
+        self._forget(token.partner, token.uid)
         return new
 
     def _owner(self, call: Call) -> PartnerId:
-        """Check that the URL names the caller's own party; anybody else's is not there."""
-        country, party, _ = call.path
-        if f"{country}*{party}".casefold() != call.caller.partner.casefold():
-            raise NotThere(f"{country}*{party} is no party of yours")
-        return call.caller.partner
+        """Check that the URL names a party for which the caller speaks; all others are not there.
+
+        A hub that broadcasts speaks for every party behind it.
+        """
+        party = _named(call)
+        if party not in call.parties:
+            raise NotThere(f"{party} is no party of yours")
+        return party
+
+    async def _writer(self, call: Call) -> PartnerId:
+        """Return whose token is put; a hub without client info makes a party known by it."""
+        party = _named(call)
+        if party not in call.parties and await self._parties.learn(call.connection, party):
+            return party
+        return self._owner(call)
 
     def _types(self, call: Call) -> Sequence[TokenType]:
         return self._dialect.addressed_types(call.query)
@@ -148,6 +163,11 @@ class Tokens:
 def _total(headers: Mapping[str, str]) -> int | None:
     text = headers.get("X-Total-Count", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
+def _named(call: Call) -> PartnerId:
+    country, party, _ = call.path
+    return partner_of(country, party)
 
 
 def _newer(before: Token, token: Token, skew: timedelta) -> bool:
@@ -178,9 +198,11 @@ class Puller:
         catalogue: Catalogue,
         administration: Administration,
         connections: Connections,
+        parties: Parties,
         api: PartnerApi,
         forget: Forget,
     ) -> None:
+        self._parties = parties
         self._catalogue = catalogue
         self._administration = administration
         self._connections = connections
@@ -190,6 +212,8 @@ class Puller:
 
     async def pull(self, partner: PartnerId, whole: bool = True) -> int:
         """Take over the token list of *partner*; returns how many tokens changed.
+
+        A hub lists the tokens of all parties behind it; each names its own.
 
         Args:
             whole: everything, and what is not listed any more becomes invalid; else only what
@@ -202,14 +226,15 @@ class Puller:
             return await self._pull(partner, whole)
 
     async def _pull(self, partner: PartnerId, whole: bool) -> int:
-        connection = self._connections.get(partner)
+        connection = self._connections.own(partner)
         url = connection.endpoint("tokens", "SENDER") if connection else None
         if connection is None or url is None:
             return 0
         since = None if whole else connection.tokens_pulled_to
         if since is not None:
             since -= timedelta(seconds=self._api.profile(partner).clock_skew_seconds)
-        before = [each for each in self._catalogue.tokens() if each.partner == partner]
+        owners = self._parties.behind(partner) | {partner}
+        before = [each for each in self._catalogue.tokens() if each.partner in owners]
         found = await self._read(connection, url, since)
         changed = found + (self._absent(before, found) if since is None else [])
         skew = timedelta(seconds=self._api.profile(partner).clock_skew_seconds)
@@ -220,7 +245,7 @@ class Puller:
                 changed[start : start + _IN_ONE_COMMIT], By(f"partner:{partner}")
             )
         for token in changed:
-            self._forget(partner, token.uid)
+            self._forget(token.partner or partner, token.uid)
         await self._note(partner, found)
         log.info("tokens.pulled", partner=partner, listed=len(found), changed=count)
         return count
@@ -251,7 +276,7 @@ class Puller:
             answer = await self._api.call(connection, "GET", following)
             if not answer.ok or not isinstance(answer.data, list):
                 raise ClientApi(f"its token list cannot be read: {answer.text}")
-            found += self._tokens(connection, answer.data)
+            found += await self._tokens(connection, answer.data)
             total = _total(answer.headers)
             if total is not None and total < most:
                 return found, True
@@ -259,8 +284,11 @@ class Puller:
             following = next_link(answer.headers)
         return found, False
 
-    def _tokens(self, connection: Connection, items: list[Any]) -> list[Token]:
-        """Return the good ones; a damaged one is logged and hurts no other."""
+    async def _tokens(self, connection: Connection, items: list[Any]) -> list[Token]:
+        """Return the good ones; a damaged one is logged and hurts no other.
+
+        Those of a party that is not behind the connection are left.
+        """
         good = []
         for item in items:
             try:
@@ -268,9 +296,15 @@ class Puller:
             except OcpiError as error:
                 log.warning("token.damaged", partner=connection.partner, why=error.message)
                 continue
-            if token.partner == connection.partner:
+            owner = token.partner
+            if owner is not None and await self._belongs(connection, owner):
                 good.append(token)
         return good
+
+    async def _belongs(self, connection: Connection, owner: PartnerId) -> bool:
+        if owner == connection.partner or owner in self._parties.behind(connection.partner):
+            return True
+        return await self._parties.learn(connection, owner)
 
     def _outdated(self, token: Token, skew: timedelta) -> bool:
         before = self._catalogue.token(token.partner, token.uid, token.type)
@@ -281,12 +315,12 @@ class Puller:
 
         A token that its partner sent while we read is no older than the list, and stays.
         """
-        listed = {(each.uid.casefold(), each.type) for each in found}
+        listed = {(each.partner, each.uid.casefold(), each.type) for each in found}
         return [
             replace(each, valid=False)
             for each in before
             if each.valid
-            and (each.uid.casefold(), each.type) not in listed
+            and (each.partner, each.uid.casefold(), each.type) not in listed
             and self._catalogue.token(each.partner, each.uid, each.type) is each
         ]
 

@@ -35,6 +35,9 @@ from ocpi_cpo.wire import Json, dumps, join, loads
 
 log = structlog.get_logger()
 
+PARTY_AWAY = frozenset({4001, 4002, 4003})
+"""By these a hub says that it does not reach the party: the hub itself is well."""
+
 Refetch = Callable[[Connection], Awaitable[bool]]
 """Looks the partner's endpoints up again; True if they have changed."""
 
@@ -67,12 +70,16 @@ class Told:
     Attributes:
         why: for operators.
         moved: the endpoints were found elsewhere: try again at once.
+        unreachable: the request did not reach the partner's machine, or its hub's.
+        party_away: the hub says that this party is not reached.
     """
 
     result: Result
     why: str = ""
     retry_after: float | None = None
     moved: bool = False
+    unreachable: bool = False
+    party_away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,9 @@ class _Memory:
 class Courier:
     """Serves one partner.
 
+    Args:
+        broadcast: the partner is a hub that is told for everybody behind it.
+
     Attributes:
         ambiguous: bills of which a first POST left open whether it was taken.
     """
@@ -121,6 +131,7 @@ class Courier:
         clock: Clock,
         refetch: Refetch,
         invoicing: Invoicing,
+        broadcast: bool = False,
     ) -> None:
         self._partner = partner
         self._store = store
@@ -132,6 +143,7 @@ class Courier:
         self._clock = clock
         self._refetch = refetch
         self._invoicing = invoicing
+        self._broadcast = broadcast
         self._memory = _Memory()
         self.ambiguous = 0
         self.without_location = 0
@@ -328,7 +340,12 @@ class Courier:
     async def _repair(
         self, connection: Connection, id: LocationId, url: str, ref: str, refused: PartnerAnswer
     ) -> Told:
-        """A PATCH failed: see whether the partner has the object; if not, PUT the whole site."""
+        """A PATCH failed: see whether the partner has the object; if not, PUT the whole site.
+
+        Nobody in particular can be asked about what was broadcast: it is PUT again.
+        """
+        if self._broadcast:
+            return await self._put_location(connection, id)
         there = await self._send(connection, "GET", url, None, "evse", ref)
         if there.kind is not Kind.MISSING and there.kind is not Kind.REFUSED:
             return self._judged(refused if there.ok else there)
@@ -635,7 +652,13 @@ class Courier:
         if answer.kind is Kind.UNAUTHORISED:
             return Told(Result.STOP, answer.text)
         if answer.again:
-            return Told(Result.AGAIN, answer.text, answer.retry_after)
+            return Told(
+                Result.AGAIN,
+                answer.text,
+                answer.retry_after,
+                unreachable=answer.kind is Kind.UNREACHABLE,
+                party_away=answer.code in PARTY_AWAY,
+            )
         return Told(Result.PARK, answer.text)
 
     async def _send(

@@ -84,11 +84,13 @@ class Syncing:
                 who,
                 (await self._store.unseen(connection.partner, KINDS[module], 0))[0],
                 head,
+                None if connection.via is None else connection.partner,
             )
             for module in modules
         }
-        current = self._registered(connection.partner)
-        kept = tuple(each for each in current.syncs if each.module not in fresh)
+        current = self._connections.own(connection.line) or connection
+        replaced = {(each.module, each.party) for each in fresh.values()}
+        kept = tuple(each for each in current.syncs if (each.module, each.party) not in replaced)
         entry = AuditEntry(
             now,
             who,
@@ -120,7 +122,7 @@ class Syncing:
         """
         found = [
             SyncState(each.module, each.asked_at, each.by, each.total, unseen.get(each.module, 0))
-            for each in connection.syncs
+            for each in connection.own_syncs
         ]
         pulled = self._pulled.get(connection.partner)
         return [*found, *([pulled] if pulled is not None else [])]

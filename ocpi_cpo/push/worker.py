@@ -20,7 +20,7 @@ from cms.domain.ids import CdrId, PartnerId
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection
 from ocpi_cpo.push.courier import MODULE_OF, ROLE_OF, Ahead, Courier, Result, Told
-from ocpi_cpo.push.pace import Pace, pause
+from ocpi_cpo.push.pace import Pace, Trunk, pause
 from ocpi_cpo.push.stream import PARK_AFTER, Item, Stream
 
 log = structlog.get_logger()
@@ -29,6 +29,8 @@ BATCH = 100
 LOW_WATER = 50
 _STORE_PAUSE_SECONDS = 1.0
 _PARKED_LOOK_SECONDS = 30.0
+
+EVERY_MODULE = frozenset(MODULE_OF.values())
 
 Refused = Callable[[Connection, str], Awaitable[None]]
 
@@ -42,6 +44,8 @@ class Worker:
         location_of: the site of an EVSE's key, so that no two requests of one site overlap.
         refused: called when the partner does not accept our credentials; the worker then ends.
         anew: look at all tariffs and sites again, since more or less of them may be shown.
+        modules: which streams this line brings.
+        trunk: what it shares with the other lines over the connection; None = it is alone.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class Worker:
         location_of: Callable[[str], str],
         refused: Refused,
         anew: bool = False,
+        modules: frozenset[str] = EVERY_MODULE,
+        trunk: Trunk | None = None,
     ) -> None:
         self.partner = partner
         self._store = store
@@ -67,6 +73,8 @@ class Worker:
         self._refused = refused
         self._anew = anew
         self._due: set[str] = set()
+        self._modules = modules
+        self._trunk = trunk
         self._pace = Pace(config.in_flight, config.backoff_cap.total_seconds())
         self._tariffs = Stream("tariffs", ("tariff",), lambda c: c.key)
         self._locations = Stream(
@@ -105,12 +113,14 @@ class Worker:
 
     def news(self, kind: str) -> None:
         """Something of *kind* changed that this partner may hear of."""
-        self._news.add(_STREAM_OF[kind])
-        self._nudged.set()
+        if _STREAM_OF[kind] in self._modules:
+            self._news.add(_STREAM_OF[kind])
+            self._nudged.set()
 
     def due(self, evses: Iterable[str]) -> None:
         """What happened at these EVSEs a while ago may be told by now."""
-        self._due.update(evses)
+        if self._locations.name in self._modules:
+            self._due.update(evses)
         if self._due:
             self._nudged.set()
 
@@ -125,7 +135,7 @@ class Worker:
         return round(self._pace.waits(monotonic()) or 0.0, 1)
 
     def heard(self) -> None:
-        """The partner called us, so it lives."""
+        """The partner called us, or its hub is back: it lives."""
         if self._pace.failures:
             self._pace.heard(monotonic())
             self._nudged.set()
@@ -133,6 +143,10 @@ class Worker:
     @property
     def streams(self) -> Sequence[Stream]:
         return self._streams
+
+    def look(self) -> None:
+        """Something that this line lives by has changed."""
+        self._nudged.set()
 
     def retry(self) -> None:
         """An operator wants what is parked tried now."""
@@ -213,6 +227,8 @@ class Worker:
             await self._land()
 
     async def _end(self) -> None:
+        if self._trunk is not None:
+            self._trunk.flying -= len(self._tasks)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -226,6 +242,8 @@ class Worker:
         self._nudged.clear()  # before reading: news that come while we read wake us again
         await self._look()
         self._launch()
+        if self._trunk is not None:
+            self._trunk.next(monotonic())
         nudged = asyncio.ensure_future(self._nudged.wait())
         try:
             await asyncio.wait(
@@ -290,6 +308,8 @@ class Worker:
 
     def _taken(self, stream: Stream) -> bool:
         """Whether the partner takes this module; what it does not take it may pull."""
+        if stream.name not in self._modules:
+            return False
         connection = self._connection()
         role = ROLE_OF.get(stream.name, "RECEIVER")
         return connection is not None and connection.endpoint(stream.name, role) is not None
@@ -340,6 +360,11 @@ class Worker:
             found = self._next(now, None if room else suspect)
             if found is None:
                 return
+            if self._trunk is not None:
+                if not self._trunk.room(now):
+                    self._trunk.wait(self._nudged.set)
+                    return
+                self._trunk.flying += 1
             stream, item = found
             stream.launch(item)
             task = asyncio.create_task(self._courier.tell(connection, item.change))
@@ -399,6 +424,8 @@ class Worker:
     async def _land(self) -> None:
         for task in [each for each in self._tasks if each.done()]:
             stream, item, began = self._tasks.pop(task)
+            if self._trunk is not None:
+                self._trunk.flying -= 1
             try:
                 told = task.result()
             except StoreDown:
@@ -413,7 +440,7 @@ class Worker:
             case Result.DONE | Result.NOTHING:
                 if told.result is Result.DONE:
                     self._passes += 1
-                    self._pace.passed(monotonic())
+                    self._passed()
                     self.last_success_at, self.last_error = self._clock(), None
                 stream.land(item)
                 await self._unpark(item)
@@ -421,13 +448,27 @@ class Worker:
                 self.last_error = told.why
                 await self._failed(stream, item, told, began)
             case Result.PARK:
-                self._pace.passed(monotonic())
+                self._passed()
                 self.last_error = told.why
                 await self._park(stream, item, told.why, None)
             case Result.STOP:
                 stream.back(item)
                 self._stopped = self.last_error = told.why
         await self._advance(stream)
+
+    def _passed(self) -> None:
+        self._pace.passed(monotonic())
+        if self._trunk is not None:
+            self._trunk.passed(monotonic())
+
+    def _brought_nothing(self, told: Told, began: float) -> None:
+        """Tell the trunk, unless the hub itself said that this party alone is not reached."""
+        if self._trunk is None:
+            return
+        if told.party_away:
+            self._trunk.passed(monotonic())
+        else:
+            self._trunk.failed(monotonic(), began, self.partner, told.unreachable)
 
     async def _failed(self, stream: Stream, item: Item, told: Told, began: float) -> None:
         now = monotonic()
@@ -439,6 +480,7 @@ class Worker:
             stream.back(item)
             return
         self._pace.failed(now, began, item.object, told.retry_after)
+        self._brought_nothing(told, began)
         if item.strikes >= PARK_AFTER:
             await self._park(stream, item, told.why, self._config.parked_retry)
             return

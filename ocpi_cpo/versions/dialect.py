@@ -27,9 +27,16 @@ from ocpi_cpo.wire import Json
 
 @dataclass(frozen=True, slots=True)
 class TheirCredentials:
+    """What a partner presents.
+
+    Attributes:
+        hub_party: as whom its hub function wants to be addressed; only 2.3.0 can say it.
+    """
+
     token: str
     url: str
     roles: tuple[Role, ...]
+    hub_party: PartnerId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class V221:
         ("tokens", "RECEIVER"),
         ("commands", "RECEIVER"),
         ("chargingprofiles", "RECEIVER"),
+        ("hubclientinfo", "RECEIVER"),
     )
 
     # -- registration

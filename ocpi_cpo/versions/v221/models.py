@@ -169,6 +169,17 @@ class Credentials(Model):
     )
 
 
+# ---------------------------------------------------------------- hub client info
+
+
+class ClientInfo(Model):
+    party_id: Party
+    country_code: Country2
+    role: RoleKind
+    status: Literal["CONNECTED", "OFFLINE", "PLANNED", "SUSPENDED"]
+    last_updated: When
+
+
 # ---------------------------------------------------------------- locations
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +45,7 @@ class V230(V221):
         theirs = super().read_credentials(data)
         if any(each.role == "HUB" for each in theirs.roles):
             raise BadParameter("roles.role: HUB is no role; see hub_party_id")
-        return theirs
+        return replace(theirs, hub_party=_hub_party(data.get("hub_party_id")))
 
     # -- what we send
 
@@ -95,6 +96,15 @@ class V230(V221):
         if order is not None:
             return order
         return UnsupportedOrder(read(models.Command, data).response_url, _UNKNOWN_COMMAND)
+
+
+def _hub_party(text: Any) -> PartnerId | None:
+    """Read ``hub_party_id``: country code and party id in one word."""
+    if text is None:
+        return None
+    if not (isinstance(text, str) and len(text) == 5 and text.isascii() and text.isalnum()):
+        raise BadParameter("hub_party_id: not a country code and a party id in five characters")
+    return PartnerId(f"{text[:2]}*{text[2:]}".upper())
 
 
 def _known_type(token: Any) -> Any:

@@ -37,6 +37,7 @@ async def test_ve_01_and_02_versions_lead_to_details_with_every_endpoint(ask: As
         ("tokens", "RECEIVER"),
         ("commands", "RECEIVER"),
         ("chargingprofiles", "RECEIVER"),
+        ("hubclientinfo", "RECEIVER"),
     }
     assert all(each["url"].startswith(ask.base) for each in details["endpoints"])
 
