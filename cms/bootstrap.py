@@ -455,11 +455,13 @@ def lanes_of(config: Config) -> list[EnrolmentLane]:
 
 
 def ocpi_of(config: Config) -> OcpiConfig:
-    party = config.party
-    own = OwnParty(party.country_code, party.party_id, party.name, party.website)
+    own = tuple(
+        OwnParty(each.country_code, each.party_id, each.name, each.website)
+        for each in (config.party, *config.parties)
+    )
     return OcpiConfig(
         f"{config.public_url}/ocpi",
-        (own,),
+        own,
         page_limit=config.ocpi.page_limit,
         request_timeout=timedelta(seconds=config.ocpi.timeout_seconds),
         allow_private=config.ocpi.allow_private_addresses,

@@ -159,6 +159,8 @@ class Config(Intake):
     http: HttpConfig = HttpConfig()
     database: DatabaseConfig = DatabaseConfig()
     party: PartyConfig = PartyConfig()
+    parties: tuple[PartyConfig, ...] = ()
+    """Further parties of ours, beside *party*: a site names the one that it belongs to."""
     charging: ChargingConfig = ChargingConfig()
     retention: RetentionConfig = RetentionConfig()
     log: LogConfig = LogConfig()

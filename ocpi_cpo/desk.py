@@ -22,6 +22,7 @@ from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Endpoint, Role
 from ocpi_cpo.door import certificate_name, networks
 from ocpi_cpo.errors import OcpiError
+from ocpi_cpo.parties import Found
 from ocpi_cpo.profiles import checked, profile_of
 from ocpi_cpo.registration import PARTY_LENGTH, TakeOver
 from ocpi_cpo.service import OcpiService
@@ -135,6 +136,13 @@ class Partners:
         self, partner: PartnerId, kind: str, key: str, who: str, why: str | None = None
     ) -> None:
         await self._service.parking.drop(partner, kind, key, who, why)
+
+    async def place(self, hub: PartnerId, party: PartnerId, name: str, who: str) -> None:
+        connection, parties = self._service.connections.own(hub), self._service.parties
+        if connection is None or not connection.connected or not parties.is_hub(connection):
+            raise Conflict(f"{hub} is no hub that is connected")
+        if not await parties.take(hub, [Found(party, name)], who):
+            raise Conflict(f"{party} is reached in another way, or is ours")
 
 
 def _endpoints(addresses: Sequence[PartnerAddress]) -> tuple[Endpoint, ...]:

@@ -50,7 +50,6 @@ from ocpi_cpo.pages import Network, Pages
 from ocpi_cpo.parties import Found, Parties
 from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.past import Past
-from ocpi_cpo.profiles import profile_of
 from ocpi_cpo.promises import Promises
 from ocpi_cpo.push.comparing import Comparing, View
 from ocpi_cpo.push.courier import MODULE_OF, Courier

@@ -537,6 +537,13 @@ class PartnerDesk(Protocol):
             Conflict: it is not registered, or refuses or does not answer; nothing changes then.
         """
 
+    async def place(self, hub: PartnerId, party: PartnerId, name: str, who: str) -> None:
+        """Say that *party* is behind *hub*.
+
+        Raises:
+            Conflict: *hub* is none or is not connected, or the party is reached in another way.
+        """
+
     async def unregister(self, partner: PartnerId, who: str) -> None: ...
     async def sync(
         self, partner: PartnerId, who: str, module: str | None = None

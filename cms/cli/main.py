@@ -513,10 +513,14 @@ def add_partner(
     profile: Annotated[
         str | None, typer.Option(help="How it differs from the standard; see docs/partners.md")
     ] = None,
+    hub: Annotated[bool, typer.Option("--hub", help="It leads to further parties")] = False,
+    broadcast: Annotated[
+        bool, typer.Option(help="Tell a hub sites and tariffs once, for all parties behind it")
+    ] = True,
     config: ConfigFile = None,
 ) -> None:
     """Invite a partner (prints URL and token to hand over), or register with one."""
-    body = {"id": id, "name": name}
+    body: dict[str, Any] = {"id": id, "name": name, "hub": hub, "broadcast": broadcast}
     if url is not None:
         body["url"] = url
     if token is not None:
@@ -524,6 +528,26 @@ def add_partner(
     if profile is not None:
         body["profile"] = profile
     _print_json(visit(load(config), lambda office: office.post("/partners", body)))
+
+
+@partners.command("parties")
+def list_parties(hub: str, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List the parties behind a hub and how they do."""
+    found = visit(load(config), lambda office: office.get(f"/partners/{_in_path(hub)}/parties"))
+    rows = [{**each, **each["health"], "state": each["state"]} for each in found]
+    _show(rows if not as_json else found, as_json, "id name state connected lag parked last_error")
+
+
+@partners.command("place")
+def place_party(
+    hub: str,
+    party: Annotated[str, typer.Argument(help="Country code and party id, like NL*TNM")],
+    name: Annotated[str, typer.Option()],
+    config: ConfigFile = None,
+) -> None:
+    """Say that a party is behind a hub which does not say so itself."""
+    path = f"/partners/{_in_path(hub)}/parties/{_in_path(party)}"
+    _print_json(visit(load(config), lambda office: office.put(path, {"name": name})))
 
 
 @partners.command("remove")

@@ -381,6 +381,9 @@ def partner(each: Partner) -> Json:
         "our_certificate": each.our_certificate,
         "connected_at": each.connected_at,
         "created_at": each.created_at,
+        "role": each.role,
+        "via": each.via,
+        "broadcast": each.broadcast,
     }
 
 

@@ -13,7 +13,10 @@ _NAME = Field(min_length=1, max_length=100)
 
 
 class InviteIn(Intake):
-    """Without *url* and *token* the partner registers with us; with both we register with it."""
+    """Without *url* and *token* the partner registers with us; with both we register with it.
+
+    *hub*: it leads to further parties. *broadcast*: what all of them may see is told to it once.
+    """
 
     id: Annotated[str, _ID]
     name: Annotated[str, _NAME]
@@ -22,6 +25,8 @@ class InviteIn(Intake):
     allow_private_addresses: bool = False
     profile: str | None = None
     switches: dict[str, str] = Field(default_factory=dict)
+    hub: bool = False
+    broadcast: bool = True
 
 
 class EndpointIn(Intake):

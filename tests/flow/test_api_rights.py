@@ -123,6 +123,10 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/partners/{id}/invoices-received"): Case(
         "/partners/IN*XXX/invoices-received", found=404, whole=True
     ),
+    ("GET", "/partners/{id}/parties"): Case("/partners/IN*XXX/parties", found=404, whole=True),
+    ("PUT", "/partners/{id}/parties/{party}"): Case(
+        "/partners/IN*XXX/parties/NL*TNM", {"name": "A"}, found=404, whole=True
+    ),
     ("GET", "/partners/{id}/parked"): Case("/partners/IN*XXX/parked", found=404, whole=True),
     ("POST", "/partners/{id}/parked/actions"): Case(
         "/partners/IN*XXX/parked/actions", {"action": "drop", "kind": "cdr", "key": "x"}, found=404, whole=True

@@ -413,6 +413,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "headers-say-nothing",
+        "takes a hub's token for all parties behind it, whoever asks",
+        "O07b",
+        f"{HERE}/test_o07_isolation.py",
+        (
+            Edit(
+                "ocpi_cpo/parties.py",
+                "            return Speaker(named, frozenset({named}))",
+                "            return Speaker(named, behind)",
+            ),
+        ),
+    ),
+    Mutant(
         "no-redaction",
         "shows and logs secrets as they came",
         "O12",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 
 from simulators.emsp import Answer, Emsp
+from tests.conformance.ocpi.hubs import HUB, MEMBERS, Hub, client, hub, token_of
+from tests.conformance.ocpi.world import Heard
 from tests.harness.charger import Json, plugged, stamp, start16, stop16
 from tests.harness.network import CARD, Network
 from tests.harness.partners import registered
-from tests.harness.server import serving
+from tests.harness.server import Server, serving
 from tests.harness.standing import living
 from tests.reliability.conftest import Judge
 
@@ -175,6 +178,121 @@ async def test_o07_no_partner_sees_or_changes_what_is_anothers(
             this.figure("strangers_not_401", strangers)
             this.figure("changed_by_others", changed)
             await living(this, server)
+
+
+# -- behind one hub's token
+
+
+@dataclass(slots=True)
+class Member:
+    """A provider behind a hub and everything that is its own."""
+
+    party: str
+    number: int
+    running: str = ""
+    bill: str = ""
+
+    @property
+    def cards(self) -> list[str]:
+        return [f"HUB{self.number}DONE", f"HUB{self.number}RUNS"]
+
+    @property
+    def marks(self) -> list[str]:
+        return [*self.cards, self.running, self.bill]
+
+
+def hub_cells(new: Hub, owner: Member) -> Iterator[Cell]:
+    """Every request that another provider behind the hub can make about what is *owner*'s."""
+    since = "date_from=2020-01-01T00:00:00Z"
+    for path in (f"/sessions?{since}", "/cdrs", f"/cdrs?{since}&limit=1", "/locations", "/tariffs"):
+        yield "GET", path, None
+    yield "GET", f"/sessions/{owner.running}", None
+    yield "GET", f"/cdrs/{owner.bill}", None
+    yield "PUT", f"/sessions/{owner.running}/charging_preferences", _preferences()
+    for card in owner.cards:
+        path = f"/tokens/{owner.party.replace('*', '/')}/{card}"
+        yield "GET", path, None
+        yield "PUT", path, {**token_of(owner.party, card), "valid": False}
+        yield "PATCH", path, {"valid": False, "last_updated": stamp()}
+    stop = {"response_url": f"{new.base}/commands/X/1", "session_id": owner.running}
+    yield "POST", "/commands/STOP_SESSION", stop
+    start = {**stop, "token": token_of(owner.party, owner.cards[0]), "location_id": "SITE-0"}
+    yield "POST", "/commands/START_SESSION", start
+
+
+def harmless(owner: Member, cell: Cell, heard: Heard) -> bool:
+    """Whether the answer gives nothing of *owner*'s away, and nothing was done."""
+    method, path, _ = cell
+    if any(mark in str(heard.data) for mark in owner.marks):
+        return False
+    listed = method == "GET" and path.split("?")[0].count("/") == 1
+    commanded = "commands" in path and (heard.data or {}).get("result") != "ACCEPTED"
+    return heard.code != 1000 or listed or commanded
+
+
+async def hub_charged(network: Network, member: Member) -> None:
+    done, runs = member.cards
+    async with plugged(network, member.number * 2) as charger:
+        begun = await charger.call("StartTransaction", start16(done, 1_000, stamp(minutes=5)))
+        await charger.call("StopTransaction", stop16(begun["transactionId"], 1_500, stamp()))
+    async with plugged(network, member.number * 2 + 1) as charger:
+        await charger.call("StartTransaction", start16(runs, 1_000, stamp(minutes=5)))
+
+
+async def hub_joined(server: Server, new: Hub, members: list[Member]) -> None:
+    new.clients = [client(each.party, "CONNECTED") for each in members]
+    new.tokens = [token_of(each.party, card) for each in members for card in each.cards]
+    body = {"id": HUB, "name": "A Hub", "hub": True, "allow_private_addresses": True}
+    async with server.api() as api:
+        invitation = await api.post("/partners", body)
+    heard = await new.register(invitation["url"].removesuffix("/versions"), invitation["token"])
+    assert heard.code == 1000, heard.envelope
+    last = f"/tokens/{members[-1].party.replace('*', '/')}/{members[-1].cards[-1]}"
+    async with asyncio.timeout(20):
+        while (await new.call(members[-1].party, "GET", last)).code != 1000:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_o07_no_provider_behind_a_hub_sees_or_changes_what_is_anothers(
+    tmp_path: Path, scenario: Judge
+) -> None:
+    members = [Member(party, number) for number, party in enumerate(MEMBERS)]
+    network = Network(tmp_path, chargers=6, own_cards=False)
+    with scenario("O07b", mutant="headers-say-nothing") as this:
+        leaks = pushed = 0
+        async with serving(network) as server, hub() as new:
+            await hub_joined(server, new, members)
+            for each in members:
+                await hub_charged(network, each)
+            await new.until(lambda: len(new.pushed("cdrs")) == 3, 30)
+            await new.until(lambda: len({a.path for a in new.pushed("sessions")}) == 6, 30)
+            for each in members:
+                [bill] = new.pushed("cdrs", to=each.party)
+                puts = [a.body for a in new.pushed("sessions", to=each.party)]
+                each.bill = bill.body["id"]
+                each.running = next(a["id"] for a in puts if _runs(a))
+            before = _facts(await server.ledger())
+            for asker in members:
+                for owner in members:
+                    if owner is asker:
+                        continue
+                    for cell in hub_cells(new, owner):
+                        heard = await new.call(asker.party, *cell)
+                        this.n += 1
+                        if not harmless(owner, cell, heard):
+                            leaks += 1
+                            this.wrong(asker.party, cell, heard.envelope)
+                    told = [str(a.body) + a.path for a in new.arrivals if a.to == asker.party]
+                    pushed += sum(mark in text for mark in owner.marks for text in told)
+            this.figure("leaks_behind_a_hub", leaks)
+            this.figure("pushed_to_others_behind_a_hub", pushed)
+            this.figure("changed_behind_a_hub", int(before != _facts(await server.ledger())))
+            await living(this, server)
+
+
+def _runs(session: Json) -> bool:
+    uid: str = session["cdr_token"]["uid"]
+    return uid.endswith("RUNS")
 
 
 def _facts(ledger: list[Json]) -> list[Json]:

@@ -16,12 +16,18 @@ from cms.dashboard.routing import Call, Route
 from cms.dashboard.views import Json
 from cms.domain.errors import InvalidValue, NotFound
 from cms.domain.ids import PartnerId
-from cms.domain.partner import Partner, Right
+from cms.domain.partner import Partner, PartnerRole, Right
 from cms.domain.sharing import LiveStatus, Sharing
 from cms.intake.base import Intake
 from cms.intake.partners import AdoptIn, EndpointIn, InviteIn, SettingsIn, SharingIn
 
+_PARTY = re.compile(r"[A-Z]{2}\*[A-Z0-9]{3}")
+
 T = TypeVar("T")
+
+
+class PartyIn(Intake):
+    name: Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class SyncIn(Intake):
@@ -68,6 +74,8 @@ def routes(desk: Desk) -> Sequence[Route]:
         Route("GET", "/partners/{id}/comparison", admin, its.comparison),
         Route("GET", "/partners/{id}/parked", admin, its.parked, answer="array"),
         Route("POST", "/partners/{id}/parked/actions", admin, its.act_on_parked, ParkedIn),
+        Route("GET", "/partners/{id}/parties", admin, its.parties, answer="array"),
+        Route("PUT", "/partners/{id}/parties/{party}", admin, its.place_party, PartyIn),
     ]
 
 
@@ -94,6 +102,8 @@ class Partners:
         if (given.url is None) != (given.token is None):
             raise InvalidValue("url", "give url and token together, or neither")
         partner, who, desk = self._new(given.id, given), call.caller.who, self._desk.partners
+        role = PartnerRole.HUB if given.hub else partner.role
+        partner = replace(partner, role=role, broadcast=given.broadcast)
         if given.url is None or given.token is None:
             invitation = await desk.invite(partner, who)
             return {"id": partner.id, "url": invitation.url, "token": invitation.token}
@@ -223,6 +233,22 @@ class Partners:
             case "drop":
                 await desk.drop_parked(id, given.kind, given.key, who, given.note or call.reason)
         return await self._partner(id)
+
+    async def parties(self, call: Call) -> Any:
+        """The parties behind a hub, and how each does."""
+        only_all_sites(call)
+        behind = self._desk.catalogue.behind(self._partner_id(call))
+        return [await self._partner(each.id) for each in behind]
+
+    async def place_party(self, call: Call) -> Any:
+        """Say that a party is behind a hub which does not say so itself."""
+        given: PartyIn = call.body
+        only_all_sites(call)
+        hub, party = self._partner_id(call), call.part("party").upper()
+        if not _PARTY.fullmatch(party):
+            raise InvalidValue("party", "expected a country code and a party id, like NL*TNM")
+        await self._desk.partners.place(hub, PartnerId(party), given.name, call.caller.who)
+        return await self._partner(PartnerId(party))
 
     def _partner_id(self, call: Call) -> PartnerId:
         id = PartnerId(call.part("id"))

@@ -142,11 +142,11 @@ class Hub:
             **self.more,
         }
 
-    async def register(self, cpo: World, token_a: str) -> Heard:
-        first = Asker(cpo.base, token_a)
+    async def register(self, base: str, token_a: str) -> Heard:
+        first = Asker(base, token_a)
         heard = await first("POST", f"/{self.version}/credentials", self.credentials())
         if heard.code == 1000:
-            self.ask = Asker(cpo.base, heard.data["token"])
+            self.ask = Asker(base, heard.data["token"])
         return heard
 
     # -- serving
@@ -280,7 +280,7 @@ async def joined(cpo: World, new: Hub, *members: str) -> None:
     """Have the hub register, and the CPO know these parties behind it."""
     new.clients = [client(each, "CONNECTED") for each in members]
     partner = Partner(PartnerId(new.party), "A Hub", role=PartnerRole.HUB)
-    heard = await new.register(cpo, await cpo.service.invite(_private(partner), "test"))
+    heard = await new.register(cpo.base, await cpo.service.invite(_private(partner), "test"))
     assert heard.code == 1000, heard.envelope
     await until_behind(cpo, new, *members)
 

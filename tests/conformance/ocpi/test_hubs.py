@@ -199,7 +199,7 @@ async def test_where_a_hub_takes_no_broadcast_each_party_is_told(cpo: World) -> 
         partner = Partner(
             HUB, "Hub", allow_private_addresses=True, role=PartnerRole.HUB, broadcast=False
         )
-        await new.register(cpo, await cpo.service.invite(partner, "test"))
+        await new.register(cpo.base, await cpo.service.invite(partner, "test"))
         await new.until(lambda: len(new.pushed("locations")) == len(MEMBERS))
         assert {each.to for each in new.pushed("locations")} == set(MEMBERS)
         assert {each.to for each in new.pushed("tariffs")} == set(MEMBERS)
@@ -519,6 +519,27 @@ async def test_tr_19_a_party_that_the_hub_does_not_reach_hurts_no_other(
 
 
 @statement("TR-19")
+async def test_a_hub_that_is_away_is_asked_by_one_probe_for_all_its_parties(
+    cpo: World, roaming: Hub
+) -> None:
+    roaming.says[None] = (503, 3000)
+    seen = len(roaming.arrivals)
+    waiting = {party: await cpo.session(owner=party) for party in MEMBERS}
+    trunk = cpo.service._watches[HUB].trunk
+    await until(lambda: trunk.closed)
+    asked = [each for each in roaming.arrivals[seen:] if each.module == "sessions"]
+    assert len(asked) <= len(MEMBERS)
+    for party in MEMBERS:
+        await cpo.session(owner=party)
+    assert not trunk.room(trunk.closed_at), "what is new waits as well"
+    del roaming.says[None]
+    await roaming.call(CAT, "GET", "/locations")  # it lives: it may be asked at once
+    for party, own in waiting.items():
+        await told(roaming, party, own.id)
+    assert [each for each in roaming.arrivals[seen:] if each.module == "versions"]
+
+
+@statement("TR-19")
 async def test_a_refusal_by_one_partys_machine_stops_that_party_only(
     cpo: World, roaming: Hub
 ) -> None:
@@ -547,7 +568,7 @@ async def test_c1_07_the_hub_party_id_is_how_a_hub_is_addressed(cpo: World) -> N
     roles = [_role(each) for each in MEMBERS]
     async with hub(version="2.3.0", roles=roles, more={"hub_party_id": "NLTHB"}) as new:
         partner = Partner(ANN, "Platform", allow_private_addresses=True, role=PartnerRole.HUB)
-        await new.register(cpo, await cpo.service.invite(partner, "test"))
+        await new.register(cpo.base, await cpo.service.invite(partner, "test"))
         [sent] = await new.until(lambda: new.pushed("locations"))
         assert sent.to == "NL*THB", "a broadcast"
         [read] = [a for a in new.arrivals if a.module == "tokens" and a.method == "GET"]
@@ -559,7 +580,7 @@ async def test_c1_07_the_hub_party_id_is_how_a_hub_is_addressed(cpo: World) -> N
 async def test_a_hub_party_id_that_is_none_is_refused(cpo: World, bad: object) -> None:
     async with hub(version="2.3.0", roles=[_role(ANN)], more={"hub_party_id": bad}) as new:
         partner = Partner(ANN, "Platform", allow_private_addresses=True)
-        heard = await new.register(cpo, await cpo.service.invite(partner, "test"))
+        heard = await new.register(cpo.base, await cpo.service.invite(partner, "test"))
         assert (heard.code, "hub_party_id" in heard.envelope["status_message"]) == (2001, True)
 
 
@@ -598,7 +619,7 @@ async def test_a_platform_with_several_providers_is_told_apart_like_a_hub(cpo: W
     roles = [_role(each) for each in (ANN, BOB)]
     async with hub(roles=roles, client_info=False, party=ANN) as new:
         partner = Partner(ANN, "Platform", allow_private_addresses=True)
-        await new.register(cpo, await cpo.service.invite(partner, "test"))
+        await new.register(cpo.base, await cpo.service.invite(partner, "test"))
         own = {party: await cpo.session(owner=party) for party in (ANN, BOB)}
         for party, session in own.items():
             await told(new, party, session.id)
