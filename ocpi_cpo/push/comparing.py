@@ -173,6 +173,9 @@ class Comparing:
         nightly, partner = self._rules.nightly, connection.partner
         if nightly is None or not connection.connected or connection.registered_at is None:
             return False
+        own = self._connections.partners.get(partner)
+        if own is not None and own.hub:
+            return False  # what is broadcast is read back from nobody
         if partner in self._looks or self._worker(partner) is None:
             return False
         before = self._reports.get(partner)
