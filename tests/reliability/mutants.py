@@ -479,6 +479,19 @@ MUTANTS = (
         {"CMS_O10_MOMENTS": "26"},
     ),
     Mutant(
+        "every-request-is-a-new-wish",
+        "knows no repeated command: each request is answered for itself",
+        "O11",
+        f"{HERE}/test_o11_commands.py",
+        (
+            Edit(
+                "ocpi_cpo/promises.py",
+                "        return answer if monotonic() - at < REPEATED_WITHIN.total_seconds() else None",
+                "        return None",
+            ),
+        ),
+    ),
+    Mutant(
         "no-pings",
         "lets a quiet line stay quiet until the NAT has forgotten it",
         "L2G",
