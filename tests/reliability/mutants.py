@@ -492,6 +492,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "remembers-what-it-heard",
+        "goes on believing our copy of a token, whatever its partner says of it later",
+        "O08",
+        f"{HERE}/test_o08_revoked.py",
+        (
+            Edit(
+                "ocpi_cpo/modules/tokens.py",
+                "        if before is not None and _newer(before, token):\n            return False\n        by",
+                "        if before is not None:\n            return False\n        by",
+            ),
+        ),
+    ),
+    Mutant(
         "no-pings",
         "lets a quiet line stay quiet until the NAT has forgotten it",
         "L2G",
