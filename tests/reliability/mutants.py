@@ -505,6 +505,37 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "an-update-moves-an-object",
+        "lists what changed last at the end, so that pages shift under their reader",
+        "O05",
+        f"{HERE}/test_o05_pull.py::test_o05_pulling_while_everything_is_written",
+        (
+            Edit(
+                "ocpi_cpo/pages.py",
+                "        if len(self._order) != len(self.network.catalogue.locations):\n",
+                "        if self._order is not None:\n",
+            ),
+            Edit(
+                "ocpi_cpo/pages.py",
+                "key=lambda site: (site.created_at or _DAWN, site.id)",
+                "key=lambda site: self.updated(site)",
+            ),
+        ),
+    ),
+    Mutant(
+        "date-to-is-included",
+        "takes the end of a date window into it as well",
+        "O05-moment",
+        f"{HERE}/test_o05_pull.py::test_o05_things_of_one_moment_are_each_in_one_window",
+        (
+            Edit(
+                "cms/store/memory.py",
+                "(end is None or at < end)",
+                "(end is None or at <= end)",
+            ),
+        ),
+    ),
+    Mutant(
         "no-pings",
         "lets a quiet line stay quiet until the NAT has forgotten it",
         "L2G",
