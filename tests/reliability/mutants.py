@@ -523,15 +523,15 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "date-to-is-included",
-        "takes the end of a date window into it as well",
+        "dates-in-whole-seconds",
+        "compares dates of a window to the second only",
         "O05-moment",
         f"{HERE}/test_o05_pull.py::test_o05_things_of_one_moment_are_each_in_one_window",
         (
             Edit(
                 "cms/store/memory.py",
-                "(end is None or at < end)",
-                "(end is None or at <= end)",
+                "return (begin is None or at >= begin) and",
+                "return (begin is None or at.replace(microsecond=0) >= begin) and",
             ),
         ),
     ),
