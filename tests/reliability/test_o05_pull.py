@@ -85,6 +85,7 @@ async def test_o05_pulling_while_everything_is_written(scenario: Judge) -> None:
     with scenario("O05", mutant="an-update-moves-an-object") as this:
         async with _bed(sites) as (cpo, ask), AsyncExitStack() as stack:
             truth = Truth({str(id) for id in cpo.catalogue.locations})
+            await asyncio.sleep(1.1)  # what never changes is a second older than the first crawl
             readers = [
                 Reader(ask, module, limit)
                 for module in ("locations", "sessions", "cdrs")
