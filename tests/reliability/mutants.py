@@ -499,8 +499,8 @@ MUTANTS = (
         (
             Edit(
                 "ocpi_cpo/modules/tokens.py",
-                "        if before is not None and _newer(before, token):\n            return False\n        by",
-                "        if before is not None:\n            return False\n        by",
+                "        if before is not None and _newer(before, token, skew):\n",
+                "        if before is not None:\n",
             ),
         ),
     ),
