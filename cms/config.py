@@ -247,7 +247,19 @@ def checked(config: Config) -> Config:
     for key, file in _files(config):
         if file is not None and not file.is_file():
             raise InvalidValue(key, f"no file {file}")
+    _check_public_url(config)
     return config
+
+
+def _check_public_url(config: Config) -> None:
+    """Every address that a partner is given begins with it, and OCPI wants these to be https."""
+    given = config.http.public_url
+    if given is None or given.startswith("https://") or config.ocpi.allow_private_addresses:
+        return
+    raise InvalidValue(
+        "http.public_url",
+        f"expected https://, not {given!r} (http:// only with ocpi.allow_private_addresses, for tests)",
+    )
 
 
 def _files(config: Config) -> Iterator[tuple[str, Path | None]]:

@@ -109,6 +109,11 @@ class OcpiConfig:
     certificates: Mapping[str, OwnCertificate] = field(default_factory=dict)
     look_again_every: timedelta = timedelta(minutes=5)
 
+    @property
+    def shown_safely(self) -> bool:
+        """Whether what we advertise may be given to a partner: https, or a test's own network."""
+        return self.allow_private or self.base_url.startswith("https://")
+
     def url(self, *segments: str) -> str:
         """Return an address of ours."""
         return "/".join([self.base_url.rstrip("/"), *segments])

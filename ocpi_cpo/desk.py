@@ -86,10 +86,12 @@ class Partners:
         return self._catalogue.partners[partner.id]
 
     async def invite(self, partner: Partner, who: str) -> Invitation:
+        self._check_address(partner.allow_private_addresses)
         token = await self._service.invite(self.checked(partner), who)
         return Invitation(partner.id, self._config.url("versions"), token)
 
     async def register(self, partner: Partner, url: str, token: str, who: str) -> Partner:
+        self._check_address(partner.allow_private_addresses)
         await self._service.invite(self.checked(partner), who)
         try:
             await self._service.register(partner.id, url, token, who)
@@ -104,6 +106,18 @@ class Partners:
             await self._service.renew(partner, who, version)
         except OcpiError as error:
             raise Conflict(error.message) from None
+
+    def _check_address(self, private: bool) -> None:
+        """A partner keeps the addresses that it is given: they must be safe from the first day.
+
+        Raises:
+            Conflict: they are not.
+        """
+        if not (private or self._config.shown_safely):
+            raise Conflict(
+                "http.public_url: partners are given https:// addresses only, "
+                f"not {self._config.base_url} (allow_private_addresses is for tests)"
+            )
 
     async def unregister(self, partner: PartnerId, who: str) -> None:
         await self._service.unregister(partner, who)

@@ -383,6 +383,7 @@ class Charging:
             ack = Ack(
                 None if transaction is not None else named,
                 None if decision is None else decision.verdict,
+                _group(decision),
             )
             try:
                 return await self._open_session(frame, named, event, decision, ack, orphan)
@@ -947,6 +948,13 @@ def _named_by_charger(event: TransactionEvent) -> bool:
 
 def _flow(report: ConnectorReport) -> ChargingState | None:
     return ChargingState.CHARGING if report is ConnectorReport.CHARGING else None
+
+
+def _group(decision: Decision | None) -> str | None:
+    """Return the group whose tokens may stop what a token began; of a refused one, none."""
+    if decision is None or not decision.accepted or decision.token is None:
+        return None
+    return decision.token.group
 
 
 def _contradicts(session: Session, event: TransactionEvent) -> bool:

@@ -176,26 +176,38 @@ def lowest(
     charging_from: datetime,
     begin: datetime,
     until: datetime | None,
+    now: datetime | None = None,
 ) -> tuple[Period, ...]:
     """Return what holds from *begin* (to *until*), offsets counted from *begin*.
 
     At each moment the lowest of all limits, and never more than the EVSE can deliver.
+
+    Args:
+        now: a moment of the same second as *begin*, whose limit the first period tells; default:
+            *begin* itself.
     """
     placed = _placed(profiles, charging_from)
-    edges = {begin}
+    first = now or begin
+    edges = {first}
     for each in placed:
-        edges |= {at for at in each.edges() if begin < at and (until is None or at < until)}
+        edges |= {at for at in each.edges() if first < at and (until is None or at < until)}
+    limits: dict[int, Decimal] = {}
+    for at in sorted(edges):  # of two within one second the later holds
+        limits[int((at - begin).total_seconds())] = _lowest_at(placed, supply, unit, at)
     found: list[Period] = []
-    for at in sorted(edges):
-        limits = [
-            supply.converted(limit, each.profile.unit, unit)
-            for each in placed
-            if (limit := each.limit(at)) is not None
-        ]
-        limit = min([*limits, supply.most(unit)])
+    for offset, limit in limits.items():
         if not found or found[-1].limit != limit:
-            found.append(Period(int((at - begin).total_seconds()), limit))
+            found.append(Period(offset, limit))
     return tuple(found)
+
+
+def _lowest_at(placed: Sequence[_Placed], supply: Supply, unit: RateUnit, at: datetime) -> Decimal:
+    limits = [
+        supply.converted(limit, each.profile.unit, unit)
+        for each in placed
+        if (limit := each.limit(at)) is not None
+    ]
+    return min([*limits, supply.most(unit)])
 
 
 def combined(
@@ -243,7 +255,7 @@ def expected(
     """
     unit = profiles[0].unit if profiles else RateUnit.WATTS
     begin = now.replace(microsecond=0)
-    periods = lowest(profiles, supply, unit, charging_from, begin, begin + span)
+    periods = lowest(profiles, supply, unit, charging_from, begin, begin + span, now)
     return ActiveSchedule(unit, periods, begin, int(span.total_seconds()))
 
 

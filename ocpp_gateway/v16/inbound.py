@@ -371,7 +371,9 @@ def started_unread(ack: Ack) -> Struct | None:
     if ack.transaction is None:
         return None
     return wire.StartTransactionResponse(
-        idTagInfo=wire.IdTagInfo(status=VERDICTS[ack.verdict or Verdict.INVALID]),
+        idTagInfo=wire.IdTagInfo(
+            parentIdTag=parent(ack.group), status=VERDICTS[ack.verdict or Verdict.INVALID]
+        ),
         transactionId=int(ack.transaction),
     )
 

@@ -438,7 +438,9 @@ async def answered(durable: Awaitable[Ack], token_presented: bool) -> Struct:
     ack = await durable
     if not token_presented or ack.verdict is None:
         return NO_RESULT
-    return wire.TransactionEventResponse(idTokenInfo=wire.IdTokenInfo(status=VERDICTS[ack.verdict]))
+    return wire.TransactionEventResponse(
+        idTokenInfo=wire.IdTokenInfo(status=VERDICTS[ack.verdict], groupIdToken=group_of(ack.group))
+    )
 
 
 async def nameless(durable: Awaitable[Ack]) -> Struct:

@@ -202,13 +202,13 @@ class Commands:
     def composite(self, evse: int, seconds: int, unit: str) -> tuple[str, list[dict[str, Any]]]:
         """The start of the plan, and its periods."""
         outlet = self.station.outlets[evse]
-        at = datetime.now(UTC).replace(microsecond=0)
+        at = datetime.now(UTC)
         transaction = outlet.transaction
         began = at if transaction is None else moment(transaction.start_at)
         name = None if transaction is None else transaction.transaction_id
         most = self.station.config.power_w
         periods = self.station.smart.composite(evse, name, began, at, seconds, unit, most)
-        return at.isoformat().replace("+00:00", "Z"), periods
+        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), periods
 
 
 class Commands16(Commands):

@@ -91,6 +91,8 @@ class Transaction:
         made_up_id: 1.6: what the charger writes in StopTransaction after StartTransaction was
             discarded unanswered, if its firmware invents a number.
         start_acked, stop_acked: the first and the last message were answered.
+        group: of its token, as the backend told it: another token of it may stop this charge.
+        stop_tag: of another token that stopped it.
         over: nothing of this transaction waits any longer, and energy flows no more.
     """
 
@@ -113,6 +115,8 @@ class Transaction:
     made_up_id: str | None = None
     start_acked: bool = False
     stop_acked: bool = False
+    group: str | None = None
+    stop_tag: str | None = None
     over: bool = False
     stop_wanted: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -284,6 +284,20 @@ class StationSimulator:
         """Hold the same tag to the reader again."""
         self.stop(self.outlets[evse], "Local")
 
+    async def stop_with(self, id_tag: str, evse: int = 1) -> bool:
+        """Hold another tag to the reader: it stops the charge if it is of the same group."""
+        outlet = self.outlets[evse]
+        transaction = outlet.transaction
+        if transaction is None or not transaction.running:
+            return False
+        answer = await self.call(self.say.authorize(id_tag, "ISO14443"))
+        group = self.say.group_of(answer)
+        if not self.say.accepts(answer) or group is None or group != transaction.group:
+            return False
+        transaction.stop_tag = id_tag
+        self.stop(outlet, "Local")
+        return True
+
     def fault(self, evse: int = 1, *, repaired: bool = False) -> None:
         """Break an outlet (a running transaction ends), or repair it."""
         outlet = self.outlets[evse]
@@ -569,6 +583,7 @@ class StationSimulator:
             answer=answer,
         )
         transaction.start_acked |= is_first
+        transaction.group = self.say.group_of(answer) or transaction.group
         transaction.stop_acked |= item.message == self.say.MESSAGES["last"]
         self._done(item)
         if transaction.running and not self.say.accepts(answer):

@@ -149,7 +149,7 @@ def last(transaction: Transaction, outlet: Outlet, seq_no: int, offline: bool) -
     assert transaction.stop_at is not None and transaction.stop_wh is not None
     return call.StopTransaction(
         transaction_id=_number(transaction),
-        id_tag=transaction.id_tag,
+        id_tag=transaction.stop_tag or transaction.id_tag,
         meter_stop=transaction.stop_wh,
         timestamp=transaction.stop_at,
         reason=transaction.stop_reason,

@@ -132,6 +132,12 @@ def _token(transaction: Transaction) -> IdTokenType:
     return IdTokenType(id_token=transaction.id_tag, type=transaction.token_type)
 
 
+def _stopping_token(transaction: Transaction) -> IdTokenType:
+    if transaction.stop_tag is None:
+        return _token(transaction)
+    return IdTokenType(id_token=transaction.stop_tag, type="ISO14443")
+
+
 def first(transaction: Transaction, outlet: Outlet, offline: bool) -> Any:
     """TransactionEvent Started, with the register and the token."""
     return call.TransactionEvent(
@@ -189,7 +195,7 @@ def last(transaction: Transaction, outlet: Outlet, seq_no: int, offline: bool) -
             stopped_reason=STOPPED_REASON.get(reason, reason),
         ),
         meter_value=[_values(transaction.stop_at, transaction.stop_wh, 0, "Transaction.End")],
-        id_token=_token(transaction),
+        id_token=_stopping_token(transaction),
         offline=offline or None,
     )
 

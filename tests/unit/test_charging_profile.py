@@ -131,3 +131,14 @@ def test_another_limit_now_or_soon_is_news() -> None:
     assert not same_plan(one, soon_lower, T0)
     assert not same_plan(one, None, T0) and same_plan(None, None, T0)
     assert not same_plan(one, ActiveSchedule(A, (Period(0, Decimal(7000)),), T0, 600), T0)
+
+
+def test_two_changes_within_one_second_are_one_and_the_later_holds() -> None:
+    ours = profile((0, "5000"), start=later(0.4))
+    both = combined([profile((0, "7000")), ours], SUPPLY, T0)
+    assert both is not None and plain(both.periods) == [(0, "5000")]
+
+
+def test_a_plan_asked_for_in_the_first_second_of_a_session_says_what_holds_by_then() -> None:
+    plan = expected([profile((0, "7000"))], SUPPLY, later(0.3), later(0.6), timedelta(minutes=5))
+    assert plan.start == T0 and plain(plan.periods) == [(0, "7000")]

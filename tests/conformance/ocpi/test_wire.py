@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cms.bootstrap import assembled, ocpi_of
+from cms.config import Config, checked
+from cms.domain.errors import Conflict, InvalidValue
 from cms.domain.ids import LocationId, TariffId
+from cms.domain.partner import Partner
 from cms.domain.status import ConnectorReport
 from cms.domain.tariff import DisplayText
 from cms.domain.token import TokenType
@@ -21,6 +26,7 @@ from ocpi_cpo import errors
 from ocpi_cpo.answers import Heard as Response
 from ocpi_cpo.answers import Kind, judge
 from ocpi_cpo.config import OcpiConfig, OwnParty
+from ocpi_cpo.desk import Partners
 from ocpi_cpo.errors import OcpiError
 from ocpi_cpo.wire import join, stamp, with_query
 from simulators.emsp.faults import Fault
@@ -75,6 +81,24 @@ async def test_tr_01_every_address_that_we_advertise_is_ours_and_absolute(
         data = (await ask("GET", path, headers={"Host": "evil.example"})).data
         urls = [value for name, value in leaves(data) if name == "url"]
         assert urls and all(each.startswith(f"{cpo.base}/") for each in urls)
+
+
+async def test_tr_01_no_partner_is_given_an_address_that_is_not_https(tmp_path: Path) -> None:
+    plain = {"http": {"public_url": "http://cpo.example"}}
+    with pytest.raises(InvalidValue, match=r"http\.public_url: expected https://"):
+        checked(Config.model_validate(plain))
+    checked(Config.model_validate({"http": {"public_url": "https://cpo.example"}}))
+    checked(Config.model_validate({**plain, "ocpi": {"allow_private_addresses": True}}))
+    database = {"url": f"sqlite:///{tmp_path / 'cms.db'}"}
+    config = Config.model_validate({"database": database})  # no public_url, no certificate
+    async with assembled(config) as parts:
+        desk = Partners(parts.roaming, parts.catalogue, ocpi_of(config))
+        with pytest.raises(Conflict, match="https:// addresses only"):
+            await desk.invite(Partner(EMP, "Partner"), "key:boss")
+        with pytest.raises(Conflict, match="https:// addresses only"):
+            await desk.register(Partner(EMP, "P"), "https://emp.example", "t", "key:boss")
+        near = Partner(EMP, "Partner", allow_private_addresses=True)
+        assert await desk.invite(near, "key:boss")
 
 
 @pytest.mark.parametrize(
