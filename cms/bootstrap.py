@@ -197,6 +197,7 @@ class Parts:
             self.roaming.authority,
             self.remote.start_of,
             utc_now,
+            self.supervisor.errand,
             AuthorisingRules(charging.ask_partners_about_unknown_tokens),
             self.remote.reservations.card,
         )

@@ -115,6 +115,7 @@ class Authority:
             sender=sender,
             timeout=self._config.authorise_deadline.total_seconds(),
             open_route=open_route,
+            waited_for=True,
         )
         body = b"" if place is None else dumps(place)
         kept = exchange(connection, "POST", url, body, answer, at=at, kind="authorise", key=uid)

@@ -28,6 +28,11 @@ from ocpi_cpo.config import OwnCertificate
 LARGEST_ANSWER_BYTES = 1024 * 1024
 LONGEST_URL = 255
 _CONNECT_SECONDS = 5.0
+_PUSHES_AT_ONCE = 32
+"""Connections to one host for whatever may wait a moment."""
+_DRIVERS_AT_ONCE = 512
+"""... for what a driver waits for. Each charger asks one thing at a time, so as a rule this holds a
+whole city's; who queues loses patience before it is their turn."""
 _EMBEDDING = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 _PLAIN = re.compile(r"[!-\[\]-~]+")
 _METADATA = frozenset({ip_address("169.254.169.254"), ip_address("fd00:ec2::254")})
@@ -91,6 +96,7 @@ class Ask:
         url: sent byte for byte.
         private: see :func:`allowed`; plain http is possible only then.
         certificate: name of the client certificate to present.
+        waited_for: a driver waits for the answer: it never queues behind what is pushed.
         fresh: on a connection of its own, so that a kept one that died meanwhile cannot leave
             doubt whether the request was sent.
     """
@@ -102,6 +108,7 @@ class Ask:
     private: bool = False
     fresh: bool = False
     certificate: str | None = None
+    waited_for: bool = False
 
 
 class GuardedClient:
@@ -125,7 +132,7 @@ class GuardedClient:
         self._certificates = {
             name: _presenting(each) for name, each in (certificates or {}).items()
         }
-        self._sessions: dict[tuple[bool, bool, str | None], aiohttp.ClientSession] = {}
+        self._sessions: dict[tuple[bool, bool, bool, str | None], aiohttp.ClientSession] = {}
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -164,12 +171,12 @@ class GuardedClient:
             return Silence("too large", sent=True, took_ms=_ms(began))
 
     def _session(self, ask: Ask) -> aiohttp.ClientSession:
-        key = (ask.private, ask.fresh, ask.certificate)
+        key = (ask.private, ask.fresh, ask.waited_for, ask.certificate)
         if key not in self._sessions:
             connector = aiohttp.TCPConnector(
                 resolver=GuardedResolver(ask.private, self._resolver),
                 limit=0,
-                limit_per_host=32,
+                limit_per_host=_DRIVERS_AT_ONCE if ask.waited_for else _PUSHES_AT_ONCE,
                 force_close=ask.fresh,
                 ttl_dns_cache=10,
                 ssl=True if ask.certificate is None else self._certificates[ask.certificate],

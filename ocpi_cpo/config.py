@@ -70,7 +70,7 @@ class OcpiConfig:
         page_limit: the most objects on one page.
         needed_modules: ``(module, role)`` that a partner must offer to be registered.
         request_timeout: for one request to a partner, from connecting to the last byte.
-        authorise_deadline: for the whole real-time question about a token.
+        authorise_deadline: for one real-time question about a token; a driver waits less long.
         command_timeout: what a partner is told to wait for the result of a command.
         token_grace: how long a replaced token is still heard, unless the new one is used first.
         in_flight: pushes to one partner at the same time.

@@ -69,6 +69,7 @@ class PartnerApi:
         timeout: float | None = None,
         fresh: bool = False,
         open_route: bool = False,
+        waited_for: bool = False,
     ) -> PartnerAnswer:
         """Send one request and judge the answer.
 
@@ -78,7 +79,7 @@ class PartnerApi:
             functional: with routing headers; configuration modules have none.
             token: in place of the connection's own.
             raw: the token without base64; default: as the connection wants it.
-            fresh: see ``client.Ask``.
+            fresh, waited_for: see ``client.Ask``.
             open_route: name no receiver; the hub finds the one whom it concerns.
         """
         profile = self.profile(connection.partner)
@@ -97,7 +98,7 @@ class PartnerApi:
             payload = outward(profile, payload)
         own = self._partner(connection.line)
         shown = own.our_certificate if own is not None else None
-        ask = Ask(method, url, headers, payload, connection.private, fresh, shown)
+        ask = Ask(method, url, headers, payload, connection.private, fresh, shown, waited_for)
         answer = judge(await self._client.send(ask, timeout))
         self._tallies.note(connection.partner, connection.module_of(url), answer)
         return replace(answer, data=inward(profile, answer.data))

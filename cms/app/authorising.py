@@ -8,6 +8,8 @@ ALLOWED            our copy decides; asking is possible but costs the driver tim
 ALLOWED_OFFLINE    the partner decides; our copy only where the partner does not answer in time
 NEVER              the partner decides; no answer is a no
 =================  ===========================================================================
+
+Who is waited for, and for how long, is ``Asking``'s.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
+from cms.app.asking import Asking, Errand
 from cms.app.catalogue import Catalogue
 from cms.app.ports import Clock, Soon, TokenAuthority
 from cms.app.writes import CommandRecord
 from cms.domain.ids import EvseRef, PartnerId
 from cms.domain.token import AuthMethod, Decision, Token, Verdict, Whitelist
 
-AUTHORIZE_DEADLINE_SECONDS = 2.0
-"""How long a driver with a card waits for the partner (Authorize)."""
+AUTHORIZE_DEADLINE_SECONDS = 1.75
+"""How long a driver with a card waits for the partner (Authorize): the charger hears within 2 s."""
 
 START_DEADLINE_SECONDS = 4.0
 """How long a live start with a token that nobody has asked about may wait."""
@@ -65,11 +68,12 @@ class Authoriser:
         authority: TokenAuthority,
         start_of: StartOf,
         clock: Clock,
+        errand: Errand,
         rules: AuthorisingRules = AuthorisingRules(),
         card_of: CardOf = _no_card,
     ) -> None:
         self._catalogue = catalogue
-        self._authority = authority
+        self._asking = Asking(authority, errand, self._remember)
         self._start_of = start_of
         self._clock = clock
         self._rules = rules
@@ -107,6 +111,7 @@ class Authoriser:
     def forget(self, partner: PartnerId, uid: str) -> None:
         """A partner changed a token: what it answered before no longer counts."""
         self._answers.pop((partner, uid.casefold()), None)
+        self._asking.forget(partner, uid)
 
     # -- from memory
 
@@ -147,7 +152,7 @@ class Authoriser:
         if token is None:
             return await self._ask_everybody(uid, where, deadline)
         assert token.partner is not None, "our own tokens are decided from memory"
-        answer = await self._answer(token.partner, token, uid, where, deadline)
+        answer = await self._asking.ask(token.partner, token, uid, where, deadline)
         if answer is not None:
             return answer
         if token.whitelist is Whitelist.ALLOWED_OFFLINE:
@@ -156,28 +161,11 @@ class Authoriser:
 
     async def _ask_everybody(self, uid: str, where: EvseRef | None, deadline: float) -> Decision:
         asked = [
-            asyncio.ensure_future(self._answer(partner.id, None, uid, where, deadline))
+            asyncio.ensure_future(self._asking.ask(partner.id, None, uid, where, deadline))
             for partner in self._catalogue.connected_partners()
             if partner.authorise_in_real_time
         ]
         return await _first_yes(asked, uid)
-
-    async def _answer(
-        self,
-        partner: PartnerId,
-        token: Token | None,
-        uid: str,
-        where: EvseRef | None,
-        deadline: float,
-    ) -> Decision | None:
-        try:
-            async with asyncio.timeout(deadline):
-                answer = await self._authority.authorise(partner, token, uid, where)
-        except TimeoutError:
-            return None
-        if answer is not None:
-            self._remember(partner, uid, answer)
-        return answer
 
     def _remember(self, partner: PartnerId, uid: str, answer: Decision) -> None:
         self._answers[partner, uid.casefold()] = (monotonic() + REMEMBER_SECONDS, answer)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from cms.app.authorising import Authoriser, AuthorisingRules
+from cms.app.supervision import Supervisor
 from cms.app.writes import CommandRecord
 from cms.domain.ids import CommandId, EvseRef, PartnerId
 from cms.domain.partner import Partner, PartnerState
@@ -39,7 +40,12 @@ class Scene:
         self.authority = Authority(Decision(Verdict.ACCEPTED, "asked", reference="REF-1"))
         self.start: CommandRecord | None = None
         self.authoriser = Authoriser(
-            self.office.catalogue, self.authority, lambda _: self.start, self.office.clock, rules
+            self.office.catalogue,
+            self.authority,
+            lambda _: self.start,
+            self.office.clock,
+            Supervisor().errand,
+            rules,
         )
 
     def holds(self, *tokens: Token) -> None:

@@ -20,6 +20,7 @@ from cms.app.remote import Remote
 from cms.app.reserving import Reserving
 from cms.app.settling import Settling
 from cms.app.stations import StationDesk, StationRules, Stations
+from cms.app.supervision import Supervisor
 from cms.app.writes import (
     CommandRecord,
     Committed,
@@ -292,6 +293,7 @@ class World:
             self.partners,
             self.remote.start_of,
             self.clock,
+            Supervisor().errand,
             card_of=self.remote.reservations.card,
         )
         self.charging = Charging(

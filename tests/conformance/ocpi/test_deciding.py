@@ -10,6 +10,7 @@ import pytest
 from cms.app.authorising import Authoriser
 from cms.app.remote import Asker as CoreAsker
 from cms.app.remote import StartWish
+from cms.app.supervision import Supervisor
 from cms.app.writes import CommandRecord, Exchange, KeepExchange
 from cms.domain.commands import Answer, Outcome, RemoteStart
 from cms.domain.ids import StationId
@@ -105,7 +106,8 @@ async def test_cr_15_and_16_our_credentials_name_every_party_of_ours_once() -> N
 
 
 def authoriser(cpo: World) -> Authoriser:
-    return Authoriser(cpo.catalogue, cpo.service.authority, cpo.remote.start_of, now)
+    errand = Supervisor().errand
+    return Authoriser(cpo.catalogue, cpo.service.authority, cpo.remote.start_of, now, errand)
 
 
 async def decide(cpo: World, emsp: Emsp, whitelist: Whitelist, valid: bool = True) -> Decision:

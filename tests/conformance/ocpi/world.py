@@ -32,6 +32,7 @@ from cms.app.remote import Remote
 from cms.app.reserving import Reserving
 from cms.app.settling import Settling
 from cms.app.stations import StationDesk, Stations
+from cms.app.supervision import Supervisor
 from cms.app.writes import PutCdr, PutSession, Touch, Write, moved
 from cms.domain.cdr import Cdr, CdrPlace
 from cms.domain.commands import Answer, Command, Outcome
@@ -424,7 +425,12 @@ async def running(
         forget=lambda partner, uid: forgotten.append((partner, uid)),
     )
     authoriser = Authoriser(
-        catalogue, service.authority, remote.start_of, now, card_of=remote.reservations.card
+        catalogue,
+        service.authority,
+        remote.start_of,
+        now,
+        Supervisor().errand,
+        card_of=remote.reservations.card,
     )
     charging = Charging(store, live, catalogue, lanes, authoriser, remote, now)
     settling = Settling(store, live, catalogue, lanes, charging, remote, now)
