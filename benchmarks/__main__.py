@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks import (
     billing,
     crowd,
+    decisions,
     durable,
     meter,
     pages,
@@ -34,6 +35,7 @@ SUITES: dict[str, Suite] = {
     "sqlite": durable.sqlite,
     "postgresql": durable.postgresql,
     "authorize": tokens.measure,
+    "decisions": decisions.measure,
     "roaming": roaming.measure,
     "pages": pages.measure,
     "crowd": crowd.measure,

@@ -7,23 +7,19 @@ edges of the measured window, so that no start or end of a run is counted.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle as endless
-from typing import Any
 
 import uvloop
 
-from benchmarks import messages, meter
+from benchmarks import messages, meter, orders
 from benchmarks.charger import Charger, Hot, Refused
+from benchmarks.orders import Json
 from benchmarks.summary import percentile
 from benchmarks.wire import template, upgrade
-
-Json = dict[str, Any]
 
 PASSWORD = "bench-password-0123456789"
 ADDRESSES_PER_NET = 250
@@ -91,12 +87,6 @@ TEXTS = {
 class Load:
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {}
-
-    async def obey(self, order: Json) -> Json:
-        """Do what *order* says; its ``do`` names one of the methods below."""
-        verb = order.pop("do")
-        handler: Callable[..., Awaitable[Json]] = getattr(self, f"do_{verb}")
-        return await handler(**order)
 
     # -- connecting
 
@@ -210,6 +200,45 @@ class Load:
             "seconds": wall,
             "client_core": client / wall,
             "lost": held.lost,
+        }
+
+    # -- drivers before the reader
+
+    async def do_authorize(
+        self, group: str, kinds: Json, turn: int, timeout: float, first: int | None = None
+    ) -> Json:
+        """Let every charger ask about one card, all at the same moment; each turn has its cards.
+
+        Args:
+            first: so many chargers only; None = all.
+            kinds: of cards, by the prefix of their names, with the answer that is right; charger
+                after charger gets one of the next kind.
+            timeout: seconds after which a charger gives up.
+        """
+        held = self.groups[group]
+        names = list(kinds)
+        tallies = {kind: Tally() for kind in kinds}
+        lost = []
+
+        async def one(number: int, charger: Charger) -> None:
+            kind = names[number % len(names)]
+            tag = f"{kind}{turn * len(held.chargers) + number:05d}"
+            begun = time.perf_counter()
+            try:
+                answer = await charger.call(messages.AUTHORIZE, timeout, tag=tag)
+            except TimeoutError:
+                lost.append(tag)
+                return
+            took = time.perf_counter() - begun
+            tallies[kind].answered(took, answer["idTagInfo"]["status"] == kinds[kind])
+
+        await asyncio.gather(*(one(*each) for each in enumerate(held.chargers[:first])))
+        seconds = [each for tally in tallies.values() for each in tally.seconds]
+        wrong = sum(each.errors for each in tallies.values())
+        return {
+            **Tally(seconds, wrong).summary(),
+            "timed_out": lost,
+            "kinds": {kind: each.summary() for kind, each in tallies.items()},
         }
 
     # -- hot loops
@@ -378,17 +407,7 @@ def _hot(kind: str, charger: Charger) -> Iterator[Hot]:
 
 
 async def main() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    load = Load()
-    while line := await reader.readline():
-        try:
-            result = await load.obey(json.loads(line))
-        except Exception as error:
-            result = {"error": f"{type(error).__name__}: {error}"}
-        sys.stdout.write(json.dumps(result) + "\n")
-        sys.stdout.flush()
+    await orders.serve(orders.of(Load()))
 
 
 if __name__ == "__main__":

@@ -90,7 +90,8 @@ class Report:
 
     @property
     def failed(self) -> list[Figure]:
-        return [each for each in self.figures if each.target and each.verdict != "pass"]
+        wanted = (each for each in self.figures if each.target is not None)
+        return [each for each in wanted if each.verdict != "pass"]
 
     def close(self) -> None:
         wanted = [each for each in self.figures if each.target is not None]

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,10 +183,11 @@ def _end_of(log: Path) -> str:
     return log.read_text(errors="replace").strip()[-1500:]
 
 
-class Load:
-    """The load generator's process, seen from here."""
+class Obedient:
+    """A process that takes orders (``benchmarks.orders``), seen from here."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self._name = name
         self._process = process
 
     async def __call__(self, do: str, **order: Any) -> dict[str, Any]:
@@ -201,23 +202,32 @@ class Load:
             async with asyncio.timeout(LOAD_SECONDS):
                 line = await self._process.stdout.readline()
         except TimeoutError:
-            raise Failed(f"load: {do} took longer than {LOAD_SECONDS:.0f} s") from None
+            raise Failed(f"{self._name}: {do} took longer than {LOAD_SECONDS:.0f} s") from None
         if not line:
-            raise Failed(f"load: ended during {do}")
+            raise Failed(f"{self._name}: ended during {do}")
         result: dict[str, Any] = json.loads(line)
         if "error" in result:
-            raise Failed(f"load: {do}: {result['error']}")
+            raise Failed(f"{self._name}: {do}: {result['error']}")
         return result
 
 
+Load = Obedient
+"""The load generator."""
+
+
 @asynccontextmanager
-async def load() -> AsyncIterator[Load]:
-    """Run the load generator on the load's core."""
-    process = await _talking("load")
+async def obedient(module: str) -> AsyncIterator[Obedient]:
+    """Run one of our modules that take orders."""
+    process = await _talking(module)
     try:
-        yield Load(process)
+        yield Obedient(module, process)
     finally:
         await _end(process)
+
+
+def load() -> AbstractAsyncContextManager[Load]:
+    """Run the load generator on the load's core."""
+    return obedient("load")
 
 
 class Ticker:
