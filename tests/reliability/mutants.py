@@ -536,6 +536,19 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "unclear-counts-as-told",
+        "takes a PUT whose answer did not come for one that arrived",
+        "O04",
+        f"{HERE}/test_o04_divergence.py",
+        (
+            Edit(
+                "ocpi_cpo/push/courier.py",
+                "        return DONE if answer.ok else await self._moved(connection, answer)",
+                "        return DONE if answer.ok or answer.again else await self._moved(connection, answer)",
+            ),
+        ),
+    ),
+    Mutant(
         "no-pings",
         "lets a quiet line stay quiet until the NAT has forgotten it",
         "L2G",
