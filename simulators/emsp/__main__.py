@@ -12,6 +12,7 @@ from pathlib import Path
 from simulators.emsp.client import RegistrationFailed
 from simulators.emsp.driver import Driver, Habits
 from simulators.emsp.partner import Emsp
+from simulators.emsp.presets import PRESETS
 
 
 def _arguments() -> argparse.Namespace:
@@ -21,13 +22,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--public-url", help="how the CPO reaches this partner")
     parser.add_argument("--country", default="IN")
     parser.add_argument("--party", default="EMP")
-    parser.add_argument("--ocpi", default="2.2.1", choices=("2.1.1", "2.2.1", "2.3.0"))
+    parser.add_argument("--ocpi", choices=("2.1.1", "2.2.1", "2.3.0"), help="default: the preset's")
+    parser.add_argument("--preset", default="spec", choices=sorted(PRESETS))
     parser.add_argument("--ledger", type=Path, help="append the ledger to this file (JSON lines)")
     parser.add_argument("--register", metavar="URL", help="the CPO's versions URL")
     parser.add_argument("--token-a", help="the token that the CPO gave us for --register")
     parser.add_argument("--tokens", type=int, default=0, help="create this many RFID tokens")
     parser.add_argument("--drive", type=int, default=0, help="drive this many sessions, then end")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--energy", type=int, nargs=2, metavar="WH", help="drivers ask for so much")
     parser.add_argument("--seconds", type=float, nargs=2, default=(10.0, 30.0))
     return parser.parse_args()
 
@@ -37,6 +40,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         country_code=arguments.country,
         party_id=arguments.party,
         version=arguments.ocpi,
+        preset=arguments.preset,
         host=arguments.host,
         port=arguments.port,
         public_url=arguments.public_url,
@@ -66,7 +70,8 @@ async def _work(emsp: Emsp, arguments: argparse.Namespace) -> int:
     if not arguments.drive:
         await _signalled()
         return 0
-    habits = Habits(charge=tuple(arguments.seconds))
+    energy = tuple(arguments.energy) if arguments.energy else None
+    habits = Habits(charge=tuple(arguments.seconds), energy_wh=energy)
     drives = await Driver(emsp, habits).drive(arguments.drive, arguments.seed)
     bad = [f"{drive.number}: {drive.problem}" for drive in drives if not drive.ok]
     print(

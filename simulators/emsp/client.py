@@ -82,6 +82,8 @@ class Client:
         self.speech = speech
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._http: aiohttp.ClientSession | None = None
+        self.one_page: int | None = None
+        """Reads the first so many objects of a list only."""
         self.answers: list[tuple[str, str, Answer]] = []
 
     async def close(self) -> None:
@@ -268,7 +270,9 @@ class Client:
             filters["date_from"] = stamp(date_from)
         if date_to:
             filters["date_to"] = stamp(date_to)
-        if limit is not None:
+        if self.one_page is not None:
+            filters |= {"limit": str(self.one_page), "offset": "0"}
+        elif limit is not None:
             filters["limit"] = str(limit)
         first = self._connection.endpoints[module, "SENDER"]
         url: str | None = f"{first}?{urlencode(filters)}" if filters else first
@@ -279,7 +283,8 @@ class Client:
             seen.add(url)
             answer = await self.request("GET", url)
             yield answer
-            url = next_link(answer.headers) if answer.ok else None
+            goes_on = answer.ok and self.one_page is None
+            url = next_link(answer.headers) if goes_on else None
 
     async def pull(self, module: str, **filters: Any) -> list[Json]:
         """All objects of *module* over all pages; see `pages` for the filters.

@@ -25,7 +25,7 @@ class Drive:
     """How one driver fared.
 
     Attributes:
-        how: "stopped" by STOP_SESSION, or "ended" by the car.
+        how: "stopped" by STOP_SESSION, or "ended" by the car or the partner's cut-off.
         kwh_seen: the last kWh that the app showed.
         problem: why there is no CDR; ``None`` if all went well.
     """
@@ -61,6 +61,8 @@ class Habits:
         stops: share of drivers who stop by the app; the others wait for the car to end.
         patience: for a free EVSE, a session, the end of it and the CDR, each.
         attempts: starts before a driver gives up.
+        energy_wh: least and greatest energy that a driver asks for, where the partner's preset has a
+            cut-off; ``None``: nobody asks for any.
         at_once: drivers on the road at the same time; ``None``: as many as EVSEs are free.
     """
 
@@ -69,6 +71,7 @@ class Habits:
     patience: float = 60.0
     attempts: int = 5
     at_once: int | None = None
+    energy_wh: tuple[int, int] | None = None
 
 
 class Driver:
@@ -153,7 +156,7 @@ class Driver:
         )
         drive.session_id = session["id"]
         await self._until_energy(drive)
-        stops = luck.random() < self._habits.stops
+        stops = luck.random() < self._habits.stops and self._habits.energy_wh is None
         seconds = luck.uniform(*self._habits.charge)
         await self._until_end(drive, seconds if stops else None)
         cdr = await self._emsp.wait_for(
@@ -162,7 +165,9 @@ class Driver:
         drive.cdr_id = cdr["id"]
 
     async def _start(self, drive: Drive, luck: random.Random) -> None:
-        token = self._emsp.tokens.add(f"APP{luck.getrandbits(48):012X}", type="APP_USER")
+        token = self._emsp.driver_token(f"APP{luck.getrandbits(48):012X}")
+        if self._habits.energy_wh is not None:
+            self._emsp.requested_wh[drive.reference] = luck.randint(*self._habits.energy_wh)
         drive.start = await self._emsp.start_session(
             drive.location_id,
             drive.evse_uid,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,8 +15,8 @@ from simulators.emsp.client import Answer, Client, object_url
 from simulators.emsp.commands import Command
 from simulators.emsp.connection import Connection, Party, mint_token
 from simulators.emsp.faults import Faults
-from simulators.emsp.languages import SPEECHES
 from simulators.emsp.ledger import Ledger
+from simulators.emsp.presets import PRESETS, Preset
 from simulators.emsp.profiles import Profiles
 from simulators.emsp.rating import CannotRate, Cost, rate
 from simulators.emsp.receivers import Receivers
@@ -37,6 +39,8 @@ INTERFACES = {
     "chargingprofiles": "SENDER",
     "hubclientinfo": "RECEIVER",
 }
+SHARED_UID = "a5a64d32-6f3b-4a47-9c0d-0e4f4f5d5f10"
+"""Longer than any charger takes."""
 SINCE_22 = frozenset({"chargingprofiles", "hubclientinfo"})
 """Modules that OCPI 2.1.1 does not have."""
 
@@ -48,7 +52,8 @@ class Emsp:
         ledger: also append the ledger to this file.
         public_url: how the CPO reaches us; default: the address that we listen on.
         modules: interfaces that we offer; a CPO must not push to the others.
-        version: of OCPI that we begin with.
+        version: of OCPI that we begin with; default: the preset's.
+        preset: habits of a real partner, by name or as a value.
         versions: that we offer; default: this one only.
 
     Attributes:
@@ -56,6 +61,8 @@ class Emsp:
         remarks: oddities that OCPI allows.
         arrivals: every request, with its time.
         cost_differences: CDRs whose total_cost is not what we compute.
+        requested_wh: authorization_reference -> energy that its driver asked for; a preset with a
+            cut-off stops these sessions, once each.
     """
 
     def __init__(
@@ -69,18 +76,22 @@ class Emsp:
         public_url: str | None = None,
         ledger: Path | None = None,
         modules: tuple[str, ...] = tuple(INTERFACES),
-        version: str = "2.2.1",
+        version: str | None = None,
         versions: tuple[str, ...] = (),
+        preset: str | Preset = "spec",
     ) -> None:
+        self.preset = PRESETS[preset] if isinstance(preset, str) else preset
+        version = version or self.preset.version
         self.us = Party(country_code, party_id)
         self.name = name
         self.connection = Connection()
         self.versions = versions or (version,)
-        self.client = Client(self.connection, self.us, SPEECHES[version])
+        self.client = Client(self.connection, self.us, self.preset.speech(version))
+        self.client.one_page = self.preset.one_page
         self.store = Store()
         self.faults = Faults(self.store.pulse.beat)
         self.ledger = Ledger(ledger)
-        self.tokens = Tokens(self.us)
+        self.tokens = Tokens(self.us, most=self.preset.token_page)
         self.commands: dict[str, Command] = {}
         self.profiles = Profiles(
             self._about_session,
@@ -97,6 +108,9 @@ class Emsp:
         self.receivers = Receivers(
             self.store, self.connection, self.us, self.complaints, self.remarks, self._billed
         )
+        self.receivers.strict = self.preset.strict
+        self.requested_wh: dict[str, int] = {}
+        self._errands: set[asyncio.Task[Any]] = set()
         self._server = Server(self, host, port)
         self._host = host
         self._public_url = public_url
@@ -111,6 +125,9 @@ class Emsp:
     async def stop(self) -> None:
         """Stop listening, write the commands that never got a result, close everything."""
         self.faults.clear()
+        for errand in self._errands:
+            errand.cancel()
+        await asyncio.gather(*self._errands, return_exceptions=True)
         await self._server.down()
         await self.client.close()
         for command in self.commands.values():
@@ -203,7 +220,8 @@ class Emsp:
 
     async def update_credentials(self, version: str | None = None) -> None:
         """Renew the tokens by PUT, and move to *version* if one is given."""
-        await self.client.update(self.credentials(), SPEECHES[version] if version else None)
+        speech = self.preset.speech(version) if version else None
+        await self.client.update(self.credentials(), speech)
 
     async def unregister(self) -> Answer:
         """End the registration by DELETE."""
@@ -258,6 +276,8 @@ class Emsp:
     def answered(self, arrival: Arrival) -> None:
         """A request is through: write it down and wake who waits."""
         self.ledger.append(ledger_line(arrival))
+        if arrival.module == "sessions":
+            self._cut_off()
         self.store.pulse.beat()
 
     def report(self) -> Json:
@@ -442,6 +462,25 @@ class Emsp:
         if evse_uid is not None:
             body["evse_uid"] = evse_uid
         return await self.command("START_SESSION", token=token, location_id=location_id, **body)
+
+    def _cut_off(self) -> None:
+        """Stop the sessions that have nearly all that was asked for."""
+        for reference, wanted in list(self.requested_wh.items()):
+            session = self.session(reference)
+            if session is None or session["status"] != "ACTIVE":
+                continue
+            if self.preset.due(wanted, Decimal(session["kwh"])):
+                del self.requested_wh[reference]
+                errand = asyncio.ensure_future(self.stop_session(session["id"]))
+                self._errands.add(errand)
+                errand.add_done_callback(self._errands.discard)
+
+    def driver_token(self, uid: str) -> Json:
+        """The token of a driver of the app: one of its own, or the one that all share."""
+        if not self.preset.shared_token:
+            return self.tokens.add(uid, type="APP_USER")
+        shared = self.tokens.held.get((SHARED_UID.upper(), "APP_USER"))
+        return shared or self.tokens.add(SHARED_UID, type="APP_USER", whitelist="ALWAYS")
 
     async def stop_session(self, session_id: str) -> Command:
         """STOP_SESSION."""

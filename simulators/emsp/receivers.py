@@ -24,6 +24,7 @@ from simulators.emsp.models import (
     strange_members,
     without_nulls,
 )
+from simulators.emsp.presets import clause
 from simulators.emsp.store import Complaint, Key, Store, find, key_of, replaced
 from simulators.emsp.wire import Json, Reply, moment
 
@@ -83,6 +84,8 @@ class Receivers:
         self._complaints = complaints
         self._remarks = remarks
         self._on_cdr = on_cdr
+        self.strict = False
+        """Refuse what breaks the specification, in place of only noting it."""
         self._serve: dict[tuple[str, str], Callable[[Push], Reply]] = {
             ("locations", "GET"): self._get_location,
             ("locations", "PUT"): self._put_location,
@@ -112,6 +115,13 @@ class Receivers:
         """Record a mistake of the CPO."""
         self._complaints.append(Complaint(where, name, reason))
 
+    def _broken(self, push: Push, name: str, reason: str) -> None:
+        """Note a mistake in a push; a strict partner also refuses it, before anything is kept."""
+        self.complain(push.where, name, reason)
+        if self.strict:
+            rule = f"{name}: {reason} ({clause(push.module)})"
+            raise Refused(Reply(2001, message=rule))
+
     def _remark(self, where: str, name: str, reason: str) -> None:
         self._remarks.append(Complaint(where, name, reason))
 
@@ -138,10 +148,10 @@ class Receivers:
     def _owned(self, push: Push, least: int, most: int) -> Key:
         """The key in the path of a client-owned object; 404 for a party that is not the CPO's."""
         if not least <= len(push.segments) <= most:
-            self.complain(push.where, "path", "wrong number of segments")
+            self._broken(push, "path", "wrong number of segments")
             raise Refused(Reply(2001, message="no such path", http=404))
         if not self._connection.owns(push.segments[0], push.segments[1]):
-            self.complain(push.where, "path", "no registered party of the CPO")
+            self._broken(push, "path", "no registered party of the CPO")
             raise Refused(Reply(2001, message="unknown party", http=404))
         return key_of(*push.segments)
 
@@ -152,7 +162,7 @@ class Receivers:
 
     def _in_order(self, push: Push, old: Json | None, new: str) -> None:
         if old and moment(new) < moment(old["last_updated"]):
-            self.complain(push.where, "last_updated", f"{new} after {old['last_updated']}")
+            self._broken(push, "last_updated", f"{new} after {old['last_updated']}")
 
     def _changes(self, push: Push) -> Json:
         if not isinstance(push.body, dict):
@@ -201,7 +211,7 @@ class Receivers:
         evses = push.body.get("evses") or []
         for evse in (old or {}).get("evses") or []:
             if find(evses, "uid", evse["uid"]) is None:
-                self.complain(push.where, "evses", f"{evse['uid']} vanished without REMOVED")
+                self._broken(push, "evses", f"{evse['uid']} vanished without REMOVED")
 
     def _put_evse(self, push: Push, key: Key, model: type[BaseModel], name: str) -> Reply:
         self._checked(push, model, push.body)
@@ -241,7 +251,7 @@ class Receivers:
 
     def _patch_whole_location(self, push: Push, key: Key, changes: Json) -> Reply:
         if "evses" in changes:
-            self.complain(push.where, "evses", "an array must not be patched from its parent")
+            self._broken(push, "evses", "an array must not be patched from its parent")
         old = self._store.locations.get(key)
         if old is None:
             raise self._absent("location")
@@ -300,9 +310,9 @@ class Receivers:
         self._in_order(push, old, session["last_updated"])
         self._ours(push, session)
         if old and old["status"] == "COMPLETED" and session != old:
-            self.complain(push.where, "status", "changed after COMPLETED")
+            self._broken(push, "status", "changed after COMPLETED")
         if old and session["kwh"] < old["kwh"]:
-            self.complain(push.where, "kwh", f"fell from {old['kwh']} to {session['kwh']}")
+            self._broken(push, "kwh", f"fell from {old['kwh']} to {session['kwh']}")
         self._periods_rise(push, session.get("charging_periods") or [])
         self._store.sessions[key] = session
         self._store.note("sessions", key, push.method, push.body, session)
@@ -311,12 +321,12 @@ class Receivers:
     def _ours(self, push: Push, item: Json) -> None:
         token = item["cdr_token"]
         if not self._us.same(token["country_code"], token["party_id"]):
-            self.complain(push.where, "cdr_token", "a token of somebody else: this is a leak")
+            self._broken(push, "cdr_token", "a token of somebody else: this is a leak")
 
     def _periods_rise(self, push: Push, periods: list[Json]) -> None:
         starts = [moment(period["start_date_time"]) for period in periods]
         if starts != sorted(set(starts)):
-            self.complain(push.where, "charging_periods", "starts do not rise; doubled?")
+            self._broken(push, "charging_periods", "starts do not rise; doubled?")
 
     # -- tariffs -----------------------------------------------------------------------------
 
@@ -374,7 +384,7 @@ class Receivers:
 
     def _repeated_cdr(self, push: Push, key: Key) -> Reply:
         if push.body != self._store.cdrs[key]:
-            self.complain(push.where, "body", f"CDR {key[-1]} again, with other content")
+            self._broken(push, "body", f"CDR {key[-1]} again, with other content")
         fault = push.repeated()
         if fault and fault.kind is Kind.STORE_TWICE:
             self._keep_cdr(key, push.body)
@@ -388,14 +398,12 @@ class Receivers:
 
     def _consistent(self, push: Push, cdr: Json) -> None:
         for name, reason in inconsistencies(cdr):
-            self.complain(push.where, name, reason)
+            self._broken(push, name, reason)
         session = self._session_of(cdr)
         if session is None or session["status"] != "COMPLETED":
             self._remark(push.where, "session_id", "the CDR came before its session COMPLETED")
         elif session["kwh"] != cdr["total_energy"]:
-            self.complain(
-                push.where, "total_energy", f"{cdr['total_energy']}, session {session['kwh']}"
-            )
+            self._broken(push, "total_energy", f"{cdr['total_energy']}, session {session['kwh']}")
         self._tariffs_as_sent(push, cdr)
 
     def _session_of(self, cdr: Json) -> Json | None:
@@ -409,7 +417,7 @@ class Receivers:
             key = key_of(tariff["country_code"], tariff["party_id"], tariff["id"])
             sent = [v.result for v in self._store.history["tariffs", key] if v.result]
             if sent and not any(_prices(tariff) == _prices(version) for version in sent):
-                self.complain(push.where, "tariffs", f"{tariff['id']} was never sent like this")
+                self._broken(push, "tariffs", f"{tariff['id']} was never sent like this")
 
 
 def _put_reply(old: Json | None) -> Reply:

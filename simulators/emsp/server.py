@@ -7,6 +7,7 @@ a simulator in another process, ``/_control/faults`` and ``/_control/report``.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from simulators.emsp.client import RegistrationFailed, routing
 from simulators.emsp.connection import Access, Party, mint_token
 from simulators.emsp.faults import Fault, Kind, Stage
 from simulators.emsp.languages import SPEECHES
+from simulators.emsp.presets import FORMS
 from simulators.emsp.receivers import Push
 from simulators.emsp.speech import Sent, Speech, Wrong
 from simulators.emsp.store import Arrival
@@ -32,6 +34,7 @@ UNROUTED = (*CONFIGURATION, "hubclientinfo")
 RECEIVERS = ("locations", "sessions", "cdrs", "tariffs")
 MAX_BODY = 16 * 1024 * 1024
 EXCHANGE_SECONDS = 30
+_FRACTION = re.compile(rb"T\d\d:\d\d:\d\d\.\d")
 
 
 @dataclass(slots=True)
@@ -116,7 +119,8 @@ class Server:
 
     def _arrived(self, request: web.Request) -> Call:
         path = request.match_info["tail"].strip("/").split("/")
-        speech = SPEECHES.get(path[0], self._emsp.speech)
+        known = path[0] in SPEECHES
+        speech = self._emsp.preset.speech(path[0]) if known else self._emsp.speech
         if path[0] in self._emsp.versions and len(path) > 1:
             path = path[1:]
         arrival = Arrival(
@@ -155,8 +159,14 @@ class Server:
             if call.module not in CONFIGURATION or self._access_anyhow(call) is Access.NOTHING:
                 emsp.complain(where, "Authorization", "no valid token, or not in this form")
             return Reply(2000, message="unauthorised", http=401)
-        for name, reason in _header_mistakes(call, emsp.us) if call.speech.routed else ():
+        mistakes = _header_mistakes(call, emsp.us) if call.speech.routed else []
+        for name, reason in mistakes:
             emsp.complain(where, name, reason)
+        if mistakes and emsp.preset.strict:
+            rule = f"{mistakes[0][0]}: {mistakes[0][1]} ({FORMS})"
+            return Reply(2001, message=rule)
+        if emsp.preset.no_fractions and _FRACTION.search(call.raw):
+            return Reply(2001, message="a moment with a fraction of a second", http=400)
         if broken:
             emsp.complain(where, "body", broken)
             return Reply(2001, message=broken, http=400)
@@ -173,7 +183,8 @@ class Server:
         """What the token opens in the form of any version: a CPO that does not know ours yet may
         have to try."""
         header = call.request.headers.get("Authorization")
-        found = [self._emsp.connection.access(each.token_of(header)) for each in SPEECHES.values()]
+        speeches = [self._emsp.preset.speech(each) for each in SPEECHES]
+        found = [self._emsp.connection.access(each.token_of(header)) for each in speeches]
         return next((each for each in found if each is not Access.NOTHING), Access.NOTHING)
 
     async def _write(self, call: Call, reply: Reply) -> web.StreamResponse:
@@ -304,7 +315,9 @@ class Server:
 
     async def _details(self, call: Call) -> Reply:
         version = call.module
-        endpoints = SPEECHES[version].endpoints(self._emsp.endpoints(version))
+        if self._emsp.preset.details_404:
+            return Reply(2000, message="Cannot GET this", http=404)
+        endpoints = self._emsp.preset.speech(version).endpoints(self._emsp.endpoints(version))
         return Reply(data={"version": version, "endpoints": endpoints})
 
     async def _credentials(self, call: Call) -> Reply:
@@ -350,6 +363,9 @@ class Server:
             struck = self._emsp.faults.strike(Stage.REPEATED, "cdrs", "POST")
             return struck[0] if struck else None
 
+        bill = (call.arrival.method, call.module) == ("POST", "cdrs")
+        if bill and self._emsp.preset.long_bills and len(call.segments) != 2:
+            return Reply(2000, message="Cannot POST here", http=404)
         sent = Sent(call.arrival.method, call.module, call.segments, call.arrival.body)
         try:
             body = call.speech.lift(sent, self._emsp)

@@ -54,9 +54,11 @@ class Tokens:
     Attributes:
         scripts: by token uid; without one, a known valid token is ALLOWED.
         asked: every authorisation asked for.
+        most: tokens on a page at most.
     """
 
     us: Party
+    most: int = MAX_PAGE
     held: dict[tuple[str, str], Json] = field(default_factory=dict)
     scripts: dict[str, Script] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
@@ -88,13 +90,13 @@ class Tokens:
         """The sender's list: date filters on last_updated, offset and limit, next link."""
         try:
             offset = int(query.get("offset", 0))
-            limit = min(int(query.get("limit", MAX_PAGE)), MAX_PAGE)
+            limit = min(int(query.get("limit", self.most)), self.most)
             matching = list(self._between(query.get("date_from"), query.get("date_to")))
         except ValueError as error:
             return Reply(2001, message=str(error))
         if offset < 0 or limit < 1:
             return Reply(2001, message="offset or limit out of range")
-        headers = {"X-Total-Count": str(len(matching)), "X-Limit": str(MAX_PAGE)}
+        headers = {"X-Total-Count": str(len(matching)), "X-Limit": str(self.most)}
         if offset + limit < len(matching):
             kept = {**query, "offset": str(offset + limit), "limit": str(limit)}
             headers["Link"] = f'<{url}?{urlencode(kept)}>; rel="next"'
