@@ -42,6 +42,7 @@ from cms.app.ports import (
     StationLink,
 )
 from cms.app.power_cuts import PowerCuts
+from cms.app.preferring import Preferring
 from cms.app.pricing import Pricing
 from cms.app.profiling import Profiling
 from cms.app.quoting import Quoting
@@ -256,6 +257,7 @@ class Parts:
         )
         self.events.reserving = self.reserving
         self.roaming.connect_remote(self.remote, self.reserving)
+        self.roaming.connect_preferring(Preferring(self.charging, self.catalogue, utc_now))
         self.work = Work(
             self.store,
             self.live,

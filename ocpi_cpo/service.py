@@ -18,6 +18,7 @@ from cms.app.catalogue import Catalogue
 from cms.app.invoicing import Invoicing
 from cms.app.live import LiveState
 from cms.app.ports import Clock, DatedCdr, PartnerHealth, Store, TokenAuthority
+from cms.app.preferring import Preferring
 from cms.app.profiling import Profiling
 from cms.app.remote import Remote
 from cms.app.reserving import Reserving
@@ -267,10 +268,6 @@ class OcpiService:
             server.add(*Locations(face.pages, self._config, version).routes())
             lists = Lists(self._store, self._catalogue, face.render, self._config, version)
             server.add(*lists.routes())
-            preferences = Preferences(
-                self._store, self._live, self._catalogue, self._clock, version
-            )
-            server.add(*preferences.routes())
             server.add(*tokens.routes())
             if (INVOICES, "SENDER") in face.dialect.modules:
                 server.add(*Invoices(self.invoicing, self._config, version).routes())
@@ -298,6 +295,12 @@ class OcpiService:
             self._server.add(*self._commands[version].routes())
         if self._profiling is not None:
             self._connect_profiling(self._profiling, remote)
+
+    def connect_preferring(self, preferring: Preferring) -> None:
+        """Let partners' drivers change their mind while they charge."""
+        for version in self._config.versions:
+            module = Preferences(preferring, self._live, self._catalogue, version)
+            self._server.add(*module.routes())
 
     def _connect_profiling(self, profiling: Profiling, remote: Remote) -> None:
         promises = self._promises("profile")

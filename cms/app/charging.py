@@ -55,6 +55,7 @@ from cms.domain.joining import Orphan, names_one, only_fit, only_orphan
 from cms.domain.reservation import Reservation
 from cms.domain.session import OPEN, Session, SessionStatus, evolve_session
 from cms.domain.status import ConnectorReport, EvseState, evolve_evse
+from cms.domain.switching import Switch
 from cms.domain.tariff import Tariff
 from cms.domain.token import Decision
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
@@ -148,6 +149,10 @@ class Charging:
     def tariff(self, session: Session) -> Tariff | None:
         """Return the tariff that was frozen when *session* started."""
         return self._terms.tariff(session)
+
+    def switches(self, session: Session) -> Sequence[Switch]:
+        """Return the tariffs that took its place while *session* ran, as they were then."""
+        return self._terms.switches(session)
 
     def running(self, station: StationId) -> Iterable[Session]:
         """Running sessions of a station."""

@@ -174,10 +174,12 @@ class Limiting:
             return None
         zone = place.location.zone
         begun = readings[0].wh or 0
+        switches = self._charging.switches(session)
 
         def cost(at: datetime, wh: int) -> Decimal:
             later = [*readings, Reading(max(at, readings[-1].at), begun + wh)]
-            return rate(tariff, usages_from_readings(later), zone).total.gross.amount
+            used = usages_from_readings(later)
+            return rate(tariff, used, zone, switches=switches).total.gross.amount
 
         return cost
 

@@ -55,7 +55,8 @@ class RunningPrices:
         held = None if since is None else reserved_time(since, session.started_at)
         try:
             usages = usages_from_readings(told.readings, dark=told.dark)
-            return rate(tariff, usages, self._zone(session), reservation=held)
+            switches = self._charging.switches(session)
+            return rate(tariff, usages, self._zone(session), reservation=held, switches=switches)
         except InvalidValue:
             return None
 

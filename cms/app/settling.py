@@ -42,6 +42,7 @@ from cms.domain.settlement import (
     settle_unused,
     withhold,
 )
+from cms.domain.switching import Switch
 from cms.domain.tariff import Tariff
 from cms.domain.transaction import Flag, TransactionEvent
 
@@ -245,10 +246,22 @@ class Settling:
         tariff = await self._tariff(session)
         if tariff is None:
             return withhold(session, told, "the price that it started with is not kept")
+        switches = await self._switches(session)
+        if switches is None:
+            return withhold(session, told, "a price that it switched to is not kept")
         now = self._clock()
         if size < _LONG_RECORD:
-            return settle(session, told, tariff, place, now)
-        return await asyncio.to_thread(settle, session, told, tariff, place, now)
+            return settle(session, told, tariff, place, now, switches)
+        return await asyncio.to_thread(settle, session, told, tariff, place, now, switches)
+
+    async def _switches(self, session: Session) -> Sequence[Switch] | None:
+        found = []
+        for each in session.switches:
+            tariff = await self._store.tariff_snapshot(each.tariff)
+            if tariff is None:
+                return None
+            found.append(Switch(each.at, tariff))
+        return found
 
     async def _tariff(self, session: Session) -> Tariff | None:
         if session.tariff is None:

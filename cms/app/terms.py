@@ -16,6 +16,7 @@ from cms.app.writes import CommandRecord, KeepTariff, PutReservation, Write
 from cms.domain.ids import EvseRef, PartnerId, ReservationId, SessionId, StationId, TariffHash
 from cms.domain.reservation import Reservation, used
 from cms.domain.session import NO_LIMIT, Limit, Session, evolve_session
+from cms.domain.switching import Switch
 from cms.domain.tariff import Tariff, kind_of_profile, tariff_hash
 from cms.domain.token import AuthMethod, Decision, Token, Verdict
 from cms.domain.transaction import EventKind, Flag, TransactionEvent
@@ -228,18 +229,35 @@ class Terms:
         at: datetime,
     ) -> Tariff | None:
         """Return what was shown to who pays: the kind that the token prefers, else the usual."""
-        shown = self._catalogue.tariffs_for(session.ref, connector, owner, at)
+        shown = self.shown(session.ref, connector, owner, at)
         wanted = None if token is None else kind_of_profile(token.default_profile)
         found = next((each for each in shown if wanted is not None and each.kind is wanted), None)
         if found is None:
             found = shown[0] if shown else None
-        if owner is None or found is None:
-            return found
-        return self._catalogue.offers.shown_headline(owner, found.id) or found
+        return found
+
+    def shown(
+        self, ref: EvseRef, connector: int, owner: PartnerId | None, at: datetime
+    ) -> Sequence[Tariff]:
+        """Return the tariffs that who pays was shown at a connector, as it has them."""
+        offered = self._catalogue.tariffs_for(ref, connector, owner, at)
+        if owner is None:
+            return offered
+        took = self._catalogue.offers.shown_headline
+        return [took(owner, each.id) or each for each in offered]
 
     def tariff(self, session: Session) -> Tariff | None:
         """Return the tariff that was frozen when *session* started."""
         return None if session.tariff is None else self.snapshots.get(session.tariff)
+
+    def tariff_now(self, session: Session) -> Tariff | None:
+        """Return the tariff under which *session* runs now, as it was when it began to hold."""
+        hash = session.tariff_now
+        return None if hash is None else self.snapshots.get(hash)
+
+    def switches(self, session: Session) -> Sequence[Switch]:
+        """Return the tariffs that took its place while *session* ran, as they were then."""
+        return [Switch(each.at, self.snapshots[each.tariff]) for each in session.switches]
 
     def _hash(self, tariff: Tariff) -> TariffHash:
         known = self._hashes.get(tariff.id)
@@ -249,8 +267,22 @@ class Terms:
 
     def keep_tariff(self, session: Session) -> Sequence[Write]:
         """Keep the price with the session, in the same commit; once is enough for all sessions."""
-        hash = session.tariff
-        if hash is None or hash in self._durable:
+        return () if session.tariff is None else self._keep(session.tariff)
+
+    def keep_switched(self, session: Session, tariff: Tariff) -> tuple[TariffHash, Sequence[Write]]:
+        """Freeze the tariff to which a session switches; return its hash, and what keeps it.
+
+        A tariff that it ran under before is still the one that it was then.
+        """
+        for known in (session.tariff, *(each.tariff for each in session.switches)):
+            frozen = None if known is None else self.snapshots.get(known)
+            if known is not None and frozen is not None and frozen.id == tariff.id:
+                return known, ()
+        hash = self._hash(tariff)
+        return hash, self._keep(hash)
+
+    def _keep(self, hash: TariffHash) -> Sequence[Write]:
+        if hash in self._durable:
             return ()
         fresh = (tariff for tariff, known in self._hashes.values() if known == hash)
         tariff = self.snapshots.get(hash) or next(fresh, None)
@@ -263,6 +295,7 @@ class Terms:
         """The commit with the session's price is durable."""
         if session.tariff is not None:
             self._durable.add(session.tariff)
+        self._durable.update(each.tariff for each in session.switches)
 
 
 _PROMISED_ELSEWHERE = Decision(Verdict.INVALID, "this start was promised to another station")

@@ -133,6 +133,7 @@ def session(each: Session) -> Json:
         "stop_reason": each.stop_reason,
         "reservation": each.reservation,
         "held_from": each.held_from,
+        "tariff_switched_at": [switch.at for switch in each.switches],
         "flags": list(each.flags),
     }
 

@@ -17,6 +17,7 @@ from cms.domain.errors import InvalidValue
 from cms.domain.money import Price, share
 from cms.domain.rated import Reservation
 from cms.domain.rating import rate
+from cms.domain.switching import switches_of, tariffs_used
 from cms.domain.tariff import Tariff
 from cms.domain.usage import Usage, UsageKind
 
@@ -83,23 +84,33 @@ def corrected(
             tariff cuts the session no finer than the old one did.
 
     Raises:
-        InvalidValue: *bill* is a credit, the currency would change, or there is no time over
-            which energy could be spread.
+        InvalidValue: *bill* is a credit, the currency would change, one tariff shall take the
+            place of several, or there is no time over which energy could be spread.
     """
     if bill.credit:
         raise InvalidValue("bill", f"{bill.id} is a credit and cannot be corrected")
-    tariff = change.tariff or _own_tariff(bill)
+    tariff, switches = switches_of(bill.rating, bill.tariffs)
+    if change.tariff is not None:
+        if switches:
+            raise InvalidValue("tariff", f"{bill.id} ran under several tariffs, not under one")
+        tariff = change.tariff
     if tariff.currency != bill.currency:
         raise InvalidValue("tariff", f"is in {tariff.currency}, the bill in {bill.currency}")
     wh = bill.energy_wh if change.energy_wh is None else change.energy_wh
     used = _with_energy(usages_of(bill) if usages is None else usages, wh)
-    rating = rate(tariff, used, ZoneInfo(bill.place.time_zone), reservation=reservation_of(bill))
+    rating = rate(
+        tariff,
+        used,
+        ZoneInfo(bill.place.time_zone),
+        reservation=reservation_of(bill),
+        switches=switches,
+    )
     return replace(
         bill,
         id=replacement_id(bill.id),
         energy_wh=wh,
         rating=rating,
-        tariffs=(tariff,),
+        tariffs=tariffs_used(rating, tariff, switches),
         total=rating.total,
         created_at=now,
         remark=remark if remark is not None else bill.remark,
@@ -108,10 +119,12 @@ def corrected(
 
 
 def makes(bill: Cdr, usages: Sequence[Usage]) -> bool:
-    """Whether *usages*, at the bill's own tariff, give exactly this bill."""
+    """Whether *usages*, at the bill's own tariffs, give exactly this bill."""
     zone = ZoneInfo(bill.place.time_zone)
+    tariff, switches = switches_of(bill.rating, bill.tariffs)
+    held = reservation_of(bill)
     try:
-        rating = rate(_own_tariff(bill), usages, zone, reservation=reservation_of(bill))
+        rating = rate(tariff, usages, zone, reservation=held, switches=switches)
     except InvalidValue:
         return False
     return rating.total == bill.total and rating.wh == bill.energy_wh
@@ -135,12 +148,6 @@ def reservation_of(bill: Cdr) -> Reservation | None:
     if not held:
         return None
     return Reservation(held[0].start, held[-1].end, expired=len(held) == len(bill.rating.periods))
-
-
-def _own_tariff(bill: Cdr) -> Tariff:
-    if len(bill.tariffs) != 1:
-        raise InvalidValue("tariff", f"bill {bill.id} has {len(bill.tariffs)} tariffs")
-    return bill.tariffs[0]
 
 
 def _middle(low: int | None, high: int | None) -> int | None:

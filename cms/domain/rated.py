@@ -76,6 +76,7 @@ class CostLine:
         price: as in the tariff, on *basis*, per kWh, hour or session.
         net, gross: exact, before any rounding of money.
         reserved: the line prices a reservation, not the session.
+        tariff: whose component it is, where a session ran under several.
     """
 
     dimension: Dimension
@@ -88,6 +89,7 @@ class CostLine:
     net: Fraction
     gross: Fraction
     reserved: bool = False
+    tariff: TariffId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Rating:
     each tax and gross, unless ``clamp`` says what a minimum or maximum price moved.
 
     Attributes:
+        tariff: under which the session began; its periods say under which it went on.
         reservation: flat and time cost of the reservation before the session.
         exact_net, exact_gross: the totals after clamps and before rounding.
         wh: energy of the session, Wh.

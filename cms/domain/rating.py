@@ -30,6 +30,7 @@ from cms.domain.price_plan import MICROSECONDS, Plan, PlannedComponent, TariffPl
 from cms.domain.rated import Clamp, CostLine, Period, Rating, Reservation
 from cms.domain.rating_trace import trace_of
 from cms.domain.sweep import Sweep, sweep
+from cms.domain.switching import Part, Switch, parts_of
 from cms.domain.tariff import Dimension, Tariff, Tax
 from cms.domain.usage import Usage, UsageKind
 
@@ -67,8 +68,13 @@ def rate(
     zone: ZoneInfo,
     *,
     reservation: Reservation | None = None,
+    switches: Sequence[Switch] = (),
 ) -> Rating:
     """Price a session.
+
+    Where its tariff was switched, each part is priced under its own: the restrictions of each speak
+    of the whole session, a flat price is due once, steps round the totals up by the component that
+    priced last, and the limits are those of the tariff that held at the end.
 
     Args:
         tariff: as it was when the session started.
@@ -76,29 +82,37 @@ def rate(
             time costs nothing and does not count for duration restrictions; energy that the
             register counted in it is billed.
         zone: the site's; times of day and weekdays of the tariff are its wall clock.
-        reservation: time for which the EVSE was held before.
+        reservation: time for which the EVSE was held before; the first tariff prices it.
+        switches: tariffs that took its place while it ran, in order of time.
 
     Raises:
-        InvalidValue: if a usage does not start where the one before ended.
+        InvalidValue: if a usage does not start where the one before ended, or a switch changes the
+            currency.
     """
-    plan = plan_of(tariff)
     costs: list[_Cost] = []
     periods: list[Period] = []
-    walks: list[Sweep] = []
+    walks: list[_Walk] = []
     if reservation is not None:
-        held = plan.expired if reservation.expired else plan.reserved
-        walks.append(_walk_reservation(held, reservation, zone))
-        costs += _costs(held, walks[-1], reserved=True)
-        periods += walks[-1].periods(tariff.id)
+        plan = plan_of(tariff)
+        phase = plan.expired if reservation.expired else plan.reserved
+        walks.append(_Walk(tariff, phase, _walk_reservation(phase, reservation, zone)))
+        costs += _costs(walks, reserved=True)
+        periods += walks[-1].sweep.periods(tariff.id)
+    parts = parts_of(tariff, usages, switches)
+    last = parts[-1].tariff
     if usages:
-        walks.append(sweep(plan.session, usages, zone))
-        costs += _costs(plan.session, walks[-1], reserved=False)
-        periods += walks[-1].periods(tariff.id)
-    sums = _sum_up(tariff.currency, plan, costs, with_minimum=bool(usages))
-    lines = tuple(_line(tariff, cost) for cost in costs)
+        session = _walk_parts(parts, zone)
+        walks += session
+        costs += _costs(session, reserved=False)
+        for walk in session:
+            periods += walk.sweep.periods(walk.tariff.id)
+    sums = _sum_up(tariff.currency, plan_of(last), costs, with_minimum=bool(usages))
+    held = [walk.tariff for walk in walks] or [last]
+    several = any(each is not held[0] for each in held)
+    lines = tuple(_line(cost, several) for cost in costs)
     spent = {kind: _spent(walks, kind) for kind in UsageKind}
     return Rating(
-        tariff=tariff.id,
+        tariff=held[0].id,
         currency=tariff.currency,
         periods=tuple(periods),
         lines=lines,
@@ -111,17 +125,25 @@ def rate(
         clamp=sums.clamp,
         exact_net=sums.net,
         exact_gross=sums.gross,
-        wh=walks[-1].energy if usages else 0,
+        wh=walks[-1].sweep.energy if usages else 0,
         charging_time=spent[UsageKind.CHARGING],
         parking_time=spent[UsageKind.PARKING],
         unbilled_time=spent[UsageKind.UNBILLED],
         reserved_time=spent[UsageKind.RESERVED],
-        trace=trace_of(tariff, periods, lines, sums.total, sums.clamp, sums.exact, zone),
+        trace=trace_of(
+            held,
+            periods,
+            lines,
+            sums.total,
+            sums.clamp,
+            sums.exact,
+            zone,
+        ),
     )
 
 
-def _spent(walks: Sequence[Sweep], kind: UsageKind) -> timedelta:
-    return timedelta(microseconds=sum(walk.spent[kind] for walk in walks))
+def _spent(walks: Sequence[_Walk], kind: UsageKind) -> timedelta:
+    return timedelta(microseconds=sum(walk.sweep.spent[kind] for walk in walks))
 
 
 def _walk_reservation(plan: Plan, reservation: Reservation, zone: ZoneInfo) -> Sweep:
@@ -130,9 +152,29 @@ def _walk_reservation(plan: Plan, reservation: Reservation, zone: ZoneInfo) -> S
 
 
 @dataclass(slots=True)
+class _Walk:
+    """A part of a session that was walked through the plan of its tariff."""
+
+    tariff: Tariff
+    plan: Plan
+    sweep: Sweep
+
+
+def _walk_parts(parts: Sequence[Part], zone: ZoneInfo) -> list[_Walk]:
+    walks: list[_Walk] = []
+    before: Sweep | None = None
+    for part in parts:
+        plan = plan_of(part.tariff).session
+        before = sweep(plan, part.usages, zone, before)
+        walks.append(_Walk(part.tariff, plan, before))
+    return walks
+
+
+@dataclass(slots=True)
 class _Cost:
     """What one component costs, exact; volumes in its own unit (Wh, microseconds, 1)."""
 
+    tariff: Tariff
     component: PlannedComponent
     part: _Part
     volume: int | Fraction
@@ -141,55 +183,83 @@ class _Cost:
     gross: Fraction
 
 
-def _costs(plan: Plan, walk: Sweep, *, reserved: bool) -> list[_Cost]:
+def _costs(walks: Sequence[_Walk], *, reserved: bool) -> list[_Cost]:
     """Apply the steps, then price every component that was used, in the order of a bill."""
+    billed = [_measured(walk.sweep) for walk in walks]
+    _step_energy(walks, billed)
+    _step_time(walks, billed)
+    costs: list[_Cost] = []
+    for walk, amounts in zip(walks, billed, strict=True):
+        costs += _costs_of(walk, amounts, reserved)
+    if len(walks) > 1:
+        costs.sort(key=lambda cost: cost.part)
+    return costs
+
+
+def _measured(walk: Sweep) -> list[int | Fraction]:
+    """Return what each component prices before any step, the flat ones once."""
     billed = list(walk.volumes)
     for index in walk.flats:
         if index is not None:
             walk.volumes[index] = billed[index] = 1
-    _step_energy(plan, walk, billed)
-    _step_time(plan, walk, billed)
+    return billed
+
+
+def _costs_of(walk: _Walk, billed: Sequence[int | Fraction], reserved: bool) -> list[_Cost]:
+    volumes = walk.sweep.volumes
     costs = [
-        _cost(component, walk.volumes[index], billed[index], reserved)
-        for index, component in enumerate(plan.components)
-        if billed[index] or walk.volumes[index]
+        _cost(walk.tariff, component, volumes[index], billed[index], reserved)
+        for index, component in enumerate(walk.plan.components)
+        if billed[index] or volumes[index]
     ]
     costs.sort(key=lambda cost: (cost.part, cost.component.element))
     return costs
 
 
 def _cost(
-    component: PlannedComponent, volume: int | Fraction, billed: int | Fraction, reserved: bool
+    tariff: Tariff,
+    component: PlannedComponent,
+    volume: int | Fraction,
+    billed: int | Fraction,
+    reserved: bool,
 ) -> _Cost:
     part = _Part.RESERVATION if reserved else _PART_OF[component.dimension]
     net, gross = component.net * billed, component.gross * billed
-    return _Cost(component, part, volume, billed, net, gross)
+    return _Cost(tariff, component, part, volume, billed, net, gross)
 
 
-def _step_energy(plan: Plan, walk: Sweep, billed: list[int | Fraction]) -> None:
+def _step_energy(walks: Sequence[_Walk], billed: Sequence[list[int | Fraction]]) -> None:
     """Round the session's priced energy up by the last energy component, which bears the rest."""
-    if walk.last_energy is None:
-        return
-    step = plan.components[walk.last_energy].step
-    volume = _total(plan, walk, Dimension.ENERGY)
-    billed[walk.last_energy] += _surplus(volume, step, _SAME_ENERGY)
+    for number in reversed(range(len(walks))):
+        walk, last = walks[number], walks[number].sweep.last_energy
+        if last is not None:
+            volume = _total(walks, Dimension.ENERGY)
+            billed[number][last] += _surplus(volume, walk.plan.components[last].step, _SAME_ENERGY)
+            return
 
 
-def _step_time(plan: Plan, walk: Sweep, billed: list[int | Fraction]) -> None:
+def _step_time(walks: Sequence[_Walk], billed: Sequence[list[int | Fraction]]) -> None:
     """Round priced parking up if there is any, else priced charging (or reserved) time."""
-    last, dimension = walk.last_parking, Dimension.PARKING_TIME
-    if last is None:
-        last, dimension = walk.last_time, Dimension.TIME
-    if last is None or plan.components[last].step <= 1:
+    lasts = [each.sweep.last_parking for each in walks]
+    dimension = Dimension.PARKING_TIME
+    if not any(each is not None for each in lasts):
+        lasts, dimension = [each.sweep.last_time for each in walks], Dimension.TIME
+    for number in reversed(range(len(walks))):
+        last = lasts[number]
+        if last is None:
+            continue
+        step = walks[number].plan.components[last].step
+        if step > 1:
+            volume = _total(walks, dimension)
+            billed[number][last] += _surplus(volume, step * MICROSECONDS, _SAME_TIME)
         return
-    step = plan.components[last].step * MICROSECONDS
-    billed[last] += _surplus(_total(plan, walk, dimension), step, _SAME_TIME)
 
 
-def _total(plan: Plan, walk: Sweep, dimension: Dimension) -> int | Fraction:
+def _total(walks: Sequence[_Walk], dimension: Dimension) -> int | Fraction:
     return sum(
         volume
-        for component, volume in zip(plan.components, walk.volumes, strict=True)
+        for walk in walks
+        for component, volume in zip(walk.plan.components, walk.sweep.volumes, strict=True)
         if component.dimension is dimension
     )
 
@@ -377,8 +447,8 @@ def _evened(
     return even, sum(amounts) - sum(even)
 
 
-def _line(tariff: Tariff, cost: _Cost) -> CostLine:
-    component = cost.component
+def _line(cost: _Cost, several: bool) -> CostLine:
+    tariff, component = cost.tariff, cost.component
     return CostLine(
         component.dimension,
         component.element,
@@ -390,6 +460,7 @@ def _line(tariff: Tariff, cost: _Cost) -> CostLine:
         cost.net,
         cost.gross,
         cost.part is _Part.RESERVATION,
+        tariff.id if several else None,
     )
 
 

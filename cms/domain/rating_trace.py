@@ -31,7 +31,7 @@ _TIMES = {
 
 
 def trace_of(
-    tariff: Tariff,
+    tariffs: Sequence[Tariff],
     periods: Sequence[Period],
     lines: Sequence[CostLine],
     total: Price,
@@ -39,13 +39,15 @@ def trace_of(
     exact: tuple[Fraction, Fraction],
     zone: ZoneInfo,
 ) -> tuple[str, ...]:
-    """Write the steps from periods to total. *exact* is (net, gross) before any clamp."""
+    """Write the steps from periods to total. *exact* is (net, gross) before any clamp;
+    *tariffs* are those that held, in order: the limits are the last one's."""
+    currency, several = tariffs[0].currency, len(tariffs) > 1
     return (
-        _heading(tariff, zone),
-        *(_period(period, zone) for period in periods),
-        *(_line(line, tariff.currency) for line in lines),
-        f"Sum: net {_exact(exact[0])}, gross {_exact(exact[1])} {tariff.currency}",
-        *_clamp(tariff, clamp),
+        *dict.fromkeys(_heading(tariff, zone) for tariff in tariffs),
+        *(_period(period, zone, several) for period in periods),
+        *(_line(line, currency) for line in lines),
+        f"Sum: net {_exact(exact[0])}, gross {_exact(exact[1])} {currency}",
+        *_clamp(tariffs[-1], clamp),
         _total(total),
     )
 
@@ -55,9 +57,11 @@ def _heading(tariff: Tariff, zone: ZoneInfo) -> str:
     return f"Tariff {tariff.id}: prices in {tariff.currency} {basis}; site time {zone.key}"
 
 
-def _period(period: Period, zone: ZoneInfo) -> str:
+def _period(period: Period, zone: ZoneInfo, several: bool) -> str:
     start, end = _wall(period.start, zone), _wall(period.end, zone)
     text = f"{start} to {end}: {_TIMES[period.kind]}, {_exact(period.wh)} Wh"
+    if several:
+        text += f"; tariff {period.tariff}"
     if period.wh:
         text += f"; energy {_by(period.energy)}"
     if period.kind is not UsageKind.UNBILLED:
@@ -77,7 +81,8 @@ def _line(line: CostLine, currency: str) -> str:
     what = _PRICED[line.dimension]
     if line.reserved:
         what = "reservation, flat" if line.dimension is Dimension.FLAT else "reserved time"
-    text = f"Element {line.element}, {what}: {_volume(line)}"
+    whose = "" if line.tariff is None else f"{line.tariff}, element"
+    text = f"{whose or 'Element'} {line.element}, {what}: {_volume(line)}"
     price = f"{plain(line.price)} {currency}{_per(line.dimension)}"
     text += f"{price} = net {_exact(line.net)}"
     for tax in line.taxes:

@@ -60,6 +60,14 @@ class Limit:
 NO_LIMIT = Limit()
 
 
+@dataclass(frozen=True, slots=True)
+class TariffSwitch:
+    """From *at* on, another tariff holds, by its content as it was then."""
+
+    at: datetime
+    tariff: TariffHash
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -82,6 +90,7 @@ class Session:
         dialect: label of the protocol version; opaque to the core.
         reservation: the reservation that it is, or that led to it.
         held_from: since when its EVSE was held for it, before it charged.
+        tariff: under which it began; *switches* took its place, in order of time.
     """
 
     id: SessionId
@@ -118,10 +127,16 @@ class Session:
     flags: tuple[Flag, ...] = ()
     reservation: ReservationId | None = None
     held_from: datetime | None = None
+    switches: tuple[TariffSwitch, ...] = ()
 
     @property
     def ref(self) -> EvseRef:
         return EvseRef(self.station, self.evse)
+
+    @property
+    def tariff_now(self) -> TariffHash | None:
+        """The tariff that holds now, by its content."""
+        return self.switches[-1].tariff if self.switches else self.tariff
 
     @property
     def running(self) -> bool:

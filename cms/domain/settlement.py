@@ -6,6 +6,7 @@ reason, never mended in silence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,6 +21,7 @@ from cms.domain.rated import Reservation
 from cms.domain.rating import Rating, rate
 from cms.domain.reservation import reserved_time
 from cms.domain.session import Session, SessionStatus
+from cms.domain.switching import Switch, tariffs_used
 from cms.domain.tariff import Dimension, Element, PriceComponent, Tariff
 from cms.domain.transaction import Flag
 from cms.domain.usage import Usage, usages_from_readings
@@ -47,7 +49,12 @@ class Withheld:
 
 
 def settle(
-    session: Session, told: Folded, tariff: Tariff, place: CdrPlace, now: datetime
+    session: Session,
+    told: Folded,
+    tariff: Tariff,
+    place: CdrPlace,
+    now: datetime,
+    switches: Sequence[Switch] = (),
 ) -> Billed | Withheld:
     """Make the bill of a stopped session, or say why there can be none.
 
@@ -55,6 +62,7 @@ def settle(
         told: all its events, folded.
         tariff: as it was when the session started.
         now: when the bill is made.
+        switches: tariffs that took its place while the session ran.
     """
     if told.withheld is not None or told.energy_wh is None:
         return withhold(session, told, told.withheld or "its energy is not known")
@@ -68,9 +76,11 @@ def settle(
         () if _refused(session, told) else usages,
         zone,
         reservation=_held(session, told.started_at or session.started_at),
+        switches=switches,
     )
+    prices = tariffs_used(rating, tariff, switches)
     done = replace(_as_told(session, told), status=SessionStatus.COMPLETED)
-    cdr = _bill(done, told, tariff, place, rating, usages, now)
+    cdr = _bill(done, told, prices, place, rating, usages, now)
     beyond = _overshoot(done, told.energy_wh, rating)
     if beyond is not None:
         done = replace(done, flags=done.flagged(Flag.OVERSHOT))
@@ -184,7 +194,7 @@ def _refused(session: Session, told: Folded) -> bool:
 def _bill(
     session: Session,
     told: Folded,
-    tariff: Tariff,
+    prices: tuple[Tariff, ...],
     place: CdrPlace,
     rating: Rating,
     usages: tuple[Usage, ...],
@@ -205,7 +215,7 @@ def _bill(
         ended_at - started_at,
         rating.parking_time,
         rating,
-        (tariff,),
+        prices,
         now,
         rating.total,
         reference=session.reference,

@@ -48,6 +48,7 @@ class Sweep:
         last_energy, last_time, last_parking: the component that priced each last.
         flats: per group of the plan, the flat component that is due.
         spent: microseconds per kind of time.
+        energy: Wh of the session so far, under the tariffs before as well.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class Sweep:
         "_cuts",
         "_elapsed",
         "_end",
+        "_flat_before",
         "_flats_wait",
         "_masks",
         "_now",
@@ -70,7 +72,14 @@ class Sweep:
         "volumes",
     )
 
-    def __init__(self, plan: Plan, start: datetime, end: datetime, zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        start: datetime,
+        end: datetime,
+        zone: ZoneInfo,
+        before: Sweep | None = None,
+    ) -> None:
         self._plan = plan
         self._origin = self._end = start
         self._now = self._elapsed = self._clock = 0
@@ -84,6 +93,22 @@ class Sweep:
         self.flats: list[int | None] = [None] * len(plan.choose(0).flats)
         self._flats_wait = plan.flat
         self.spent = dict.fromkeys(UsageKind, 0)
+        self._flat_before = False
+        if before is not None:
+            self._go_on(before)
+
+    def _go_on(self, before: Sweep) -> None:
+        """Count on where the walk under the tariff before ended: restrictions speak of the whole
+        session, and its flat price is due once.
+
+        Raises:
+            InvalidValue: if this walk does not start where that one ended.
+        """
+        if self._origin != before._end:
+            raise InvalidValue("usages", f"{self._origin} does not continue {before._end}")
+        self.energy, self._elapsed = before.energy, before._elapsed
+        self._flat_before = before._flat_before or any(each is not None for each in before.flats)
+        self._flats_wait = self._flats_wait and not self._flat_before
 
     def take(self, usage: Usage) -> None:
         """Walk through one usage, piece by piece where something changes inside it.
@@ -222,13 +247,18 @@ class Sweep:
         return None if component is None else self._plan.components[component].element
 
 
-def sweep(plan: Plan, usages: Sequence[Usage], zone: ZoneInfo) -> Sweep:
+def sweep(
+    plan: Plan, usages: Sequence[Usage], zone: ZoneInfo, before: Sweep | None = None
+) -> Sweep:
     """Walk *usages* (at least one, contiguous, in order) through *plan*.
+
+    Args:
+        before: the walk of the same session under the tariff that held until then.
 
     Raises:
         InvalidValue: if a usage does not start where the one before ended.
     """
-    walk = Sweep(plan, usages[0].start, usages[-1].end, zone)
+    walk = Sweep(plan, usages[0].start, usages[-1].end, zone, before)
     for usage in usages:
         walk.take(usage)
     return walk

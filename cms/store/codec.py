@@ -40,14 +40,14 @@ from cms.domain.ids import (
 from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.partner import ApiKey, Partner
 from cms.domain.reservation import Reservation
-from cms.domain.session import NO_LIMIT, Limit, Session, SessionStatus
+from cms.domain.session import NO_LIMIT, Limit, Session, SessionStatus, TariffSwitch
 from cms.domain.status import EvseState
 from cms.domain.tariff import Tariff, tariff_from_text, tariff_text
 from cms.domain.tariff_choice import TariffRule
 from cms.domain.token import AuthMethod, Token, Verdict
 from cms.domain.topology import ChargingStation, Location, StationKey, StationRecord
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
-from cms.store.tables import micros
+from cms.store.tables import micros, moment
 
 Values = tuple[Any, ...]
 """One row's values, in column order."""
@@ -251,7 +251,20 @@ def session_values(session: Session) -> Values:
         " ".join(session.flags),
         session.reservation,
         _micros(session.held_from),
+        _switches_text(session.switches),
     )
+
+
+def _switches_text(switches: tuple[TariffSwitch, ...]) -> str | None:
+    if not switches:
+        return None
+    return encode([[micros(each.at), each.tariff] for each in switches]).decode()
+
+
+def switches_from(text: str | None) -> tuple[TariffSwitch, ...]:
+    if text is None:
+        return ()
+    return tuple(TariffSwitch(moment(at), TariffHash(hash)) for at, hash in _plain(text))
 
 
 def progress_values(progress: SessionProgress) -> Values:
@@ -305,6 +318,7 @@ def session_from(row: Row[Any]) -> Session:
         flags=tuple(Flag(each) for each in row.flags.split()),
         reservation=_id(ReservationId, row.reservation),
         held_from=row.held_from,
+        switches=switches_from(row.switches),
     )
 
 

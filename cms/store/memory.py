@@ -246,6 +246,7 @@ class MemoryStore:
         self._check_up()
         open_ = [each for each in self._in_order() if each.status in OPEN]
         used = {each.tariff for each in open_}
+        used |= {switch.tariff for each in open_ for switch in each.switches}
         open_ids: set[str] = {each.id for each in open_}
         return Restored(
             locations=_created(self._locations),

@@ -479,8 +479,20 @@ class _Restoring:
     async def _snapshots(self) -> dict[TariffHash, Tariff]:
         kept = t.tariff_snapshots
         used = select(t.sessions.c.tariff).where(t.OPEN_SESSIONS)
-        rows = await self._rows(select(kept).where(kept.c.hash.in_(used)))
+        begun = await self._rows(select(kept).where(kept.c.hash.in_(used)))
+        rows = [*begun, *await self._switched_snapshots()]
         return {TariffHash(row.hash): codec.tariff_from(row.body) for row in rows}
+
+    async def _switched_snapshots(self) -> Sequence[Row[Any]]:
+        s = t.sessions.c
+        texts = select(s.switches).where(t.OPEN_SESSIONS, s.switches.is_not(None))
+        switched = {
+            each.tariff
+            for row in await self._rows(texts)
+            for each in codec.switches_from(row.switches)
+        }
+        kept = t.tariff_snapshots
+        return await self._rows(select(kept).where(kept.c.hash.in_(switched))) if switched else ()
 
     async def _open_sessions(self) -> list[Session]:
         s = t.sessions.c

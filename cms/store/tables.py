@@ -134,6 +134,7 @@ sessions = Table(
     Column("flags", Text, nullable=False),  # separated by spaces
     Column("reservation", BigInteger),
     Column("held_from", UtcDateTime),
+    Column("switches", Text),  # tariff switches: JSON, [[microseconds, hash], ...]
     UniqueConstraint("station", "transaction", name="sessions_transaction"),
     Index("sessions_created", "received_at", "id"),
     Index("sessions_owner", "owner", "received_at", "id"),

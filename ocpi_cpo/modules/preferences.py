@@ -1,17 +1,20 @@
 """Charging preferences, sender: a driver says what matters, we say what can be done about it.
 
-No charger is steered by preferences yet, so the only preference that can be met is the one that
-the session runs under already; the rest is answered with the reason, never with a promise.
+No charger is steered by them: a preference chooses the tariff. So none of them needs to know when
+the driver leaves or how much energy they need, and neither is ever asked for; where both are given
+and the connector cannot deliver that in time, we say so.
 """
 
 from __future__ import annotations
 
-from cms.app.catalogue import Catalogue, EvsePlace
+from decimal import Decimal
+
+from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
-from cms.app.ports import Clock, Store
+from cms.app.preferring import Preferring
 from cms.domain.ids import SessionId
-from cms.domain.session import Session
-from cms.domain.tariff import Tariff, TariffKind
+from cms.domain.preference import Answer, Wish
+from cms.domain.tariff import TariffKind
 from ocpi_cpo.envelope import Reply
 from ocpi_cpo.errors import NotThere
 from ocpi_cpo.server import Call, Route
@@ -28,6 +31,11 @@ _KIND = {
     "GREEN": TariffKind.PROFILE_GREEN,
     "REGULAR": TariffKind.REGULAR,
 }
+_WORD = {
+    Answer.HOLDS: "ACCEPTED",
+    Answer.NO_SUCH_TARIFF: "PROFILE_TYPE_NOT_SUPPORTED",
+    Answer.NOT_POSSIBLE: "NOT_POSSIBLE",
+}
 
 
 class NotCapable(NotThere):
@@ -40,12 +48,11 @@ class Preferences:
     """``PUT /sessions/{id}/charging_preferences``."""
 
     def __init__(
-        self, store: Store, live: LiveState, catalogue: Catalogue, clock: Clock, version: str
+        self, preferring: Preferring, live: LiveState, catalogue: Catalogue, version: str
     ) -> None:
-        self._store = store
+        self._preferring = preferring
         self._live = live
         self._catalogue = catalogue
-        self._clock = clock
         self._version = version
 
     def routes(self) -> list[Route]:
@@ -55,28 +62,17 @@ class Preferences:
         return [Route("PUT", path, self._put)]
 
     async def _put(self, call: Call) -> Reply:
-        wish = read(ChargingPreferences, call.body())
+        wish = _wish(read(ChargingPreferences, call.body()))
         session = self._live.session(SessionId(call.path[0]))
         if session is None or session.owner not in call.parties or not session.running:
             raise NotThere("no such session")
         place = self._catalogue.place(session.ref)
         if place is None or CAPABLE not in place.evse.capabilities:
             raise NotCapable("this EVSE takes no charging preferences")
-        return Reply(await self._answer(_KIND[wish.profile_type], session, place))
-
-    async def _answer(self, wanted: TariffKind, session: Session, place: EvsePlace) -> str:
-        running = None
-        if session.tariff is not None:
-            running = await self._store.tariff_snapshot(session.tariff)
-        if running is not None and _serves(running, wanted):
-            return "ACCEPTED"
-        number = session.connector or place.evse.connectors[0].number
-        shown = self._catalogue.tariffs_for(session.ref, number, session.owner, self._clock())
-        if not any(_serves(each, wanted) for each in shown):
-            return "PROFILE_TYPE_NOT_SUPPORTED"
-        return "NOT_POSSIBLE"
+        return Reply(_WORD[await self._preferring.prefer(session.id, wish)])
 
 
-def _serves(tariff: Tariff, wanted: TariffKind) -> bool:
-    """Whether sessions of that kind run under *tariff*; one without a kind is a regular one."""
-    return (tariff.kind or TariffKind.REGULAR) is wanted
+def _wish(given: ChargingPreferences) -> Wish:
+    need = given.energy_need
+    wh = None if need is None else round(Decimal(str(need)) * 1000)
+    return Wish(_KIND[given.profile_type], wh, given.departure_time)

@@ -35,7 +35,7 @@ from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.partner import ApiKey, Partner, PartnerState, Right
 from cms.domain.rating import rate
 from cms.domain.reservation import Hold, Reservation, ReservationState
-from cms.domain.session import Limit, Session, SessionStatus
+from cms.domain.session import Limit, Session, SessionStatus, TariffSwitch
 from cms.domain.sharing import LiveStatus, Sharing
 from cms.domain.status import ConnectorReport, EvseState, LastMeter, Presence
 from cms.domain.tariff import Basis, Dimension, Element, PriceComponent, Restrictions, Tariff, Tax
@@ -264,6 +264,7 @@ SESSION = Session(
     flags=(Flag.SEQ_GAP, Flag.DARK),
     reservation=ReservationId(4242),
     held_from=NOW - MINUTE,
+    switches=(TariffSwitch(NOW, TariffHash("h2")),),
 )
 COMMAND = CommandRecord(
     id=CommandId("c1"),

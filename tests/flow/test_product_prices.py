@@ -8,8 +8,22 @@ from pathlib import Path
 import pytest
 
 from simulators.emsp import Emsp
-from simulators.station import StationSimulator
-from tests.flow.product import VERSIONS, Json, Product, card, evse_copy, fault_free, product
+from simulators.habits import QUICK_BACKOFF
+from simulators.ledger import Ledger
+from simulators.station import StationConfig, StationSimulator
+from tests.flow.product import (
+    CAPABILITIES,
+    VERSIONS,
+    Json,
+    Product,
+    card,
+    evse_copy,
+    fault_free,
+    product,
+)
+from tests.harness.network import Network, password
+from tests.harness.partners import register
+from tests.harness.server import serving
 
 GST = [{"name": "CGST", "percent": "9"}, {"name": "SGST", "percent": "9"}]
 
@@ -163,3 +177,67 @@ async def test_a_version_is_pushed_ahead_and_its_acknowledgement_is_seen(tmp_pat
         assert shown(emsp, cpo) == ["SHELF"]
         gone = await cpo.api.post("/price-changes/SHELF~2/rollback")
         assert gone["state"] == "withdrawn"
+
+
+@both_versions
+async def test_a_driver_who_prefers_another_tariff_pays_each_part_under_its_own(
+    tmp_path: Path, version: str
+) -> None:
+    """On a real socket: the partner sees the switch while the car charges, it survives a crash of
+    the process, and the partner's own sum is the bill."""
+    able = (*CAPABILITIES, "CHARGING_PREFERENCES_CAPABLE")
+    network = Network(tmp_path, 1, prefix="CS-", own_cards=False, capabilities=able)
+    identity = network.identity(0)
+    config = StationConfig(
+        identity, network.ocpp_url, version, password(identity), power_w=60_000,
+        sample_interval=0.4, backoff=QUICK_BACKOFF,
+    )  # fmt: skip
+    async with (
+        serving(network) as server,
+        Emsp(country_code="IN", party_id="EMP") as emsp,
+        StationSimulator(config, Ledger()) as station,
+    ):
+        async with server.api() as api:
+            await register(emsp, api)
+            for id, per_kwh, kind in (("USUAL", "20.00", None), ("RUSH", "60.00", "profile_fast")):
+                await api.put(f"/tariffs/{id}", price(id, per_kwh) | {"kind": kind})
+                rule = {"id": id, "tariff": id, "location": "SITE-0"}
+                await api.put(f"/tariff-rules/{id}", rule)
+        await station.booted()
+        await emsp.push_token(emsp.tokens.add("RFID-0"))
+        assert await station.start_local(id_tag="RFID-0") is not None
+        [session] = await emsp.wait_for(lambda: charging(emsp))
+        assert (await emsp.prefer(session, profile_type="CHEAP")).data == (
+            "PROFILE_TYPE_NOT_SUPPORTED"
+        )
+        assert (await emsp.prefer(session, profile_type="FAST")).data == "ACCEPTED"
+        await emsp.wait_for(lambda: "RUSH" in priced_by(charging(emsp)))
+
+        await server.kill()
+        await station.until(lambda: not station.online)
+        await server.start()
+        await station.until(lambda: station.online)
+        await station.stop_local()
+        bill: Json = await emsp.wait_for(lambda: emsp.cdr_of(session["id"]), 30)
+        assert [each["id"] for each in bill["tariffs"]] == ["USUAL", "RUSH"]
+        assert list(dict.fromkeys(priced_by([bill]))) == ["USUAL", "RUSH"]
+        kwh = {"USUAL": Decimal(0), "RUSH": Decimal(0)}
+        for period in bill["charging_periods"]:
+            for each in period["dimensions"]:
+                if each["type"] == "ENERGY":
+                    kwh[period["tariff_id"]] += each["volume"]
+        assert all(kwh.values())
+        expected = kwh["USUAL"] * 20 + kwh["RUSH"] * 60
+        assert abs(gross(bill) - expected) <= Decimal("0.01")
+        assert emsp.recomputed[bill["id"]].agrees_with(bill["total_cost"])
+        fault_free(emsp)
+
+
+def charging(emsp: Emsp) -> list[Json]:
+    """The partner's copies of sessions that have delivered something."""
+    return [each for each in emsp.store.sessions.values() if each["kwh"] > 0]
+
+
+def priced_by(objects: list[Json]) -> list[str]:
+    """The tariffs of the charging periods, in their order."""
+    return [each["tariff_id"] for one in objects for each in one.get("charging_periods") or []]

@@ -18,6 +18,7 @@ import pytest
 from cms.domain.ids import TariffId
 from cms.domain.rated import Period, Rating
 from cms.domain.rating import rate as our_rate
+from cms.domain.switching import Switch
 from cms.domain.tariff import (
     Basis,
     Dimension,
@@ -123,7 +124,7 @@ def cdr(rating: Rating) -> Json:
         {
             "start_date_time": stamp(period.start),
             "dimensions": dimensions(period),
-            "tariff_id": "T",
+            "tariff_id": period.tariff,
         }
         for period in rating.periods
         if dimensions(period)  # dark time has none, and a period needs one
@@ -150,3 +151,41 @@ def test_partner_finds_our_total_from_the_tariff_and_the_periods_alone(batch: in
 
         found = (theirs.excl, theirs.incl)
         assert found == (ours.total.net.amount, ours.total.gross.amount), f"seed {seed}"
+
+
+@pytest.mark.parametrize("batch", range(3))
+def test_both_agree_where_the_tariff_switches_while_the_session_runs(batch: int) -> None:
+    """A second and a third tariff, each at a random moment, before the start or after the end too;
+    the third is the first one again every other time."""
+    several = 0
+    for seed in range(10_000 + batch * BATCH, 10_000 + (batch + 1) * BATCH):
+        luck = random.Random(seed)
+        basis = luck.choice(list(Basis))
+        made = {id: [element(luck, basis) for _ in range(luck.randrange(1, 4))] for id in "ABC"}
+        tariffs = {
+            id: Tariff(TariffId(id), "INR", tuple(pair[0] for pair in pairs), basis)
+            for id, pairs in made.items()
+        }
+        zone, used = luck.choice(["UTC", "Asia/Kolkata", "Europe/Berlin"]), usages(luck)
+        lasts = int((used[-1].end - used[0].start).total_seconds())
+        moments = sorted(luck.randrange(-60, lasts + 60) for _ in range(2))
+        switches = [
+            Switch(used[0].start + timedelta(seconds=at), tariffs[id])
+            for at, id in zip(moments, luck.choice(["BC", "BA"]), strict=True)
+        ]
+        ours = our_rate(tariffs["A"], used, ZoneInfo(zone), switches=switches)
+        bill = cdr(ours)
+        if not bill["charging_periods"]:
+            continue
+        several += len({period.tariff for period in ours.periods}) > 1
+
+        wire = [
+            {"id": id, "currency": "INR", "elements": [pair[1] for pair in pairs]}
+            for id, pairs in made.items()
+        ]
+        theirs = partners_rate(bill, wire, zone)
+
+        found = (theirs.excl, theirs.incl)
+        assert found == (ours.total.net.amount, ours.total.gross.amount), f"seed {seed}"
+        assert ours.wh == sum(each.wh for each in used)
+    assert several > BATCH / 2

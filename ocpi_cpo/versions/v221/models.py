@@ -397,7 +397,7 @@ class Session(Model):
 class ChargingPreferences(Model):
     profile_type: ProfileKind
     departure_time: When | None = None
-    energy_need: int | float | None = None
+    energy_need: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     discharge_allowed: bool | None = None
 
 

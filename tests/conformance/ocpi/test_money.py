@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cms.app.former import location_at
+from cms.app.ports import Frame, Visit
 from cms.app.writes import KeepTariff, PutCdr, Touch
 from cms.domain.cdr import Cdr, credit
 from cms.domain.errors import InvalidValue
 from cms.domain.ids import CdrId, EvseUid, LocationId, PartnerId, SessionId, TariffId
+from cms.domain.meter import Quantity, Sample
 from cms.domain.rating import rate
 from cms.domain.session import Session, SessionStatus
 from cms.domain.tariff import (
@@ -32,12 +34,14 @@ from cms.domain.tariff import (
 )
 from cms.domain.tariff_choice import TariffRule
 from cms.domain.token import AuthMethod
+from cms.domain.transaction import EventKind, TransactionEvent
 from cms.domain.usage import Usage, UsageKind
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.versions.v221 import bills, prices
 from simulators.emsp.faults import Fault, Kind
 from simulators.emsp.models import Tariff as WireTariff
 from simulators.emsp.partner import Emsp
+from simulators.emsp.wire import moment
 from tests.conformance.ocpi.world import (
     EMP,
     OPERATOR,
@@ -133,31 +137,115 @@ def preferences(session: Any) -> str:
     return f"/2.2.1/sessions/{session.id}/charging_preferences"
 
 
+async def charging_now(cpo: World, *tariffs: Tariff) -> tuple[Session, Visit]:
+    """A car of our partner charges at an EVSE that takes preferences and shows *tariffs* too."""
+    for each in tariffs:
+        await cpo.administration.put_tariff(each, OPERATOR)
+    await able(cpo, *(each.id for each in tariffs))
+    cpo.catalogue.put_token(token())
+    visit = await cpo.desk.connected(STATION, "", "1.6")
+    event = TransactionEvent(
+        EventKind.STARTED, now() - timedelta(minutes=30), now(), b"begun", evse=1, connector=1,
+        id_token=token().uid, register_wh=1000,
+    )  # fmt: skip
+    await cpo.desk.transaction(Frame(visit, "Start", b"{}", now(), b"begun"), None, event)
+    [session] = cpo.live.sessions()
+    return session, visit
+
+
+def of_kind(id: str, kind: TariffKind | None, price: str = "18.00") -> Tariff:
+    return replace(shelf(TariffId(id), price), kind=kind)
+
+
 async def test_se_17_and_19_preferences_are_answered_with_one_word(cpo: World, ask: Asker) -> None:
-    green = replace(shelf(TariffId("GREEN")), kind=TariffKind.PROFILE_GREEN)
-    await cpo.administration.put_tariff(green, OPERATOR)
-    await able(cpo, green.id)
-    session = await cpo.session()
+    session, _ = await charging_now(cpo, of_kind("GREEN", TariffKind.PROFILE_GREEN))
     answers = {}
     for profile in ("FAST", "GREEN"):
         heard = await ask("PUT", preferences(session), {"profile_type": profile})
         assert (heard.http, heard.code) == (200, 1000)
         answers[profile] = heard.data
-    assert answers == {"FAST": "PROFILE_TYPE_NOT_SUPPORTED", "GREEN": "NOT_POSSIBLE"}
-    heard = await ask("PUT", preferences(session), {"departure_time": "2026-12-01T10:00:00Z"})
-    assert (heard.http, heard.code) == (200, 2001)
-    assert "profile_type" in heard.envelope["status_message"]
+    assert answers == {"FAST": "PROFILE_TYPE_NOT_SUPPORTED", "GREEN": "ACCEPTED"}
+    in_an_hour = (now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    much = {"profile_type": "GREEN", "departure_time": in_an_hour, "energy_need": 500}
+    assert (await ask("PUT", preferences(session), much)).data == "NOT_POSSIBLE"
+    for body, field in (
+        ({"departure_time": in_an_hour}, "profile_type"),
+        ({"profile_type": "GREEN", "energy_need": -1}, "energy_need"),
+        ({"profile_type": "GREEN", "energy_need": "much"}, "energy_need"),
+        ({"profile_type": "GREEN", "departure_time": "soon"}, "departure_time"),
+    ):
+        heard = await ask("PUT", preferences(session), body)
+        assert (heard.http, heard.code) == (200, 2001)
+        assert field in heard.envelope["status_message"]
+
+
+@reading
+@statement("SE-17")
+@pytest.mark.parametrize("profile", ["FAST", "GREEN", "REGULAR"])
+async def test_no_tariff_of_ours_needs_a_departure_or_an_energy_need(
+    cpo: World, ask: Asker, profile: str
+) -> None:
+    """A preference chooses a tariff and steers nothing, so neither word for what is missing is
+    ever an honest answer."""
+    session, _ = await charging_now(
+        cpo, of_kind("GREEN", TariffKind.PROFILE_GREEN), of_kind("FAST", TariffKind.PROFILE_FAST)
+    )
+    heard = await ask("PUT", preferences(session), {"profile_type": profile})
+    assert heard.data == "ACCEPTED"
 
 
 async def test_se_17_the_profile_that_a_session_runs_under_is_accepted(
     cpo: World, ask: Asker
 ) -> None:
-    await able(cpo)
-    hash = tariff_hash(shelf())
-    session = await cpo.session(tariff=hash)
-    await cpo.store.commit([KeepTariff(hash, shelf())])
+    session, _ = await charging_now(cpo)
     body = {"profile_type": "REGULAR", "energy_need": 20.5}
     assert (await ask("PUT", preferences(session), body)).data == "ACCEPTED"
+
+
+@reading
+@statement("SE-20", "CO-31")
+async def test_an_accepted_preference_opens_a_period_with_the_new_tariff(
+    cpo: World, emsp: Emsp, ask: Asker
+) -> None:
+    """What is charged before costs what the first tariff says, what comes after what the second
+    says; only the last one's step rounds up; the bill holds both, and the partner finds its sum."""
+    step = Element((PriceComponent(Dimension.ENERGY, Decimal("30.00"), 500),))
+    fast = replace(of_kind("FAST", TariffKind.PROFILE_FAST), elements=(step,))
+    session, visit = await charging_now(cpo, fast)
+    await tell(cpo, visit, session, EventKind.UPDATED, 3100)
+    assert (await ask("PUT", preferences(session), {"profile_type": "FAST"})).data == "ACCEPTED"
+    running = cpo.live.session(session.id)
+    assert running is not None
+    [switch] = running.switches
+    # the charger's next words come by its clock, an hour on
+    await tell(cpo, visit, session, EventKind.ENDED, 5200, timedelta(hours=1))
+    await cpo.settling.settle_due()
+    bill = await emsp.wait_for(lambda: emsp.cdr_of(session.id))
+    assert [each["id"] for each in bill["tariffs"]] == [SHELF, "FAST"]
+    first, *_, last = bill["charging_periods"]
+    assert (first["tariff_id"], last["tariff_id"]) == (SHELF, "FAST")
+    changes = [each for each in bill["charging_periods"] if each["tariff_id"] == "FAST"]
+    assert moment(changes[0]["start_date_time"]) == switch.at
+    assert emsp.recomputed[bill["id"]].agrees_with(bill["total_cost"])
+    assert not emsp.cost_differences and not emsp.complaints
+
+
+async def tell(
+    cpo: World,
+    visit: Visit,
+    session: Session,
+    kind: EventKind,
+    wh: int,
+    later: timedelta = timedelta(),
+) -> None:
+    """The charger tells its register."""
+    at = now() + later
+    sample = (Sample(at, Quantity.ENERGY_REGISTER, wh),) if kind is EventKind.UPDATED else ()
+    register = wh if kind is EventKind.ENDED else None
+    content = f"{kind}{wh}".encode()
+    event = TransactionEvent(kind, at, now(), content, evse=1, samples=sample, register_wh=register)
+    frame = Frame(visit, "Words", content, now(), content)
+    await cpo.desk.transaction(frame, session.transaction, event)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from cms.app.catalogue import Catalogue
 from cms.app.charging import Charging
 from cms.app.lanes import Lanes
 from cms.app.live import LiveState
+from cms.app.preferring import Preferring
 from cms.app.profiling import Profiling
 from cms.app.remote import Remote
 from cms.app.reserving import Reserving
@@ -440,6 +441,7 @@ async def running(
     desk = StationDesk(Stations(store, live, catalogue, lanes, now), charging)
     desk.reserving = reserving
     service.connect_remote(remote, reserving)
+    service.connect_preferring(Preferring(charging, catalogue, now))
     await service.load()
     charging.restore(kept)
     await reserving.restore(kept)
