@@ -590,8 +590,10 @@ class Charging:
         ack = NO_ACK if decision is None else Ack(verdict=decision.verdict)
         if not session.running:
             return await self._note_late(frame, session, event, ack)
-        if decision is not None and session.token is None and not session.id_token:
-            return await self._token_late(frame, session, event, decision, ack)
+        if session.token is None and not session.id_token:
+            start = self._terms.remote_start(session.station, event)
+            if decision is not None or start is not None:
+                return await self._token_late(frame, session, event, decision, ack)
         after = progress.progressed(session, event)
         unit: list[Write] = [
             journal_row(frame, session.transaction, event, session.id, ack),
@@ -604,14 +606,15 @@ class Charging:
         frame: Frame,
         session: Session,
         event: TransactionEvent,
-        decision: Decision,
+        decision: Decision | None,
         ack: Ack,
     ) -> Ack:
-        """A driver shows the token after plugging in: who pays, and the price, are set now."""
+        """Who pays comes after plugging in: a token is shown, or a remote start is named."""
         here = replace(event, evse=event.evse or session.evse or None)
         held = self._terms.reservation(frame.visit.station, here, decision)
         start = self._terms.remote_start(frame.visit.station, event, held)
-        after = progress.progressed(evolve_session(session, id_token=event.id_token or ""), event)
+        tag = event.id_token or ("" if start is None else start.presented or start.id_token)
+        after = progress.progressed(evolve_session(session, id_token=tag or ""), event)
         after = self._terms.owned(
             after, decision, start, self._places.connector(after.ref, after.connector)
         )
@@ -628,7 +631,7 @@ class Charging:
         before: Session,
         after: Session,
         event: TransactionEvent,
-        decision: Decision,
+        decision: Decision | None,
         ack: Ack,
         held: Reservation,
     ) -> Ack:

@@ -351,6 +351,8 @@ class Remote:
                 ended.append(done)
             if record.id_token is not None and record.expires_at > self._clock():
                 self._remember(done if record.outcome is None else record)
+                if record.session is None and record.evse is not None:
+                    self._claims.setdefault(EvseRef(record.station, record.evse), record.id)
         return ended
 
     # -- inside
@@ -365,15 +367,27 @@ class Remote:
             return Refusal.NOT_LIVE
         if not self._online(wish.evse):
             return Refusal.OFFLINE
-        if wish.evse in self._claims or self._live.evse(wish.evse).session is not None:
+        if wish.evse in self._claims or self._serves_somebody(wish.evse):
             return Refusal.BUSY
         held = self.reservations.at(wish.evse)
         if held is not None and not (held.owner == wish.owner and held.may_use(wish.token)):
             return Refusal.RESERVED
         return self._status_refuses(wish.evse, place.station.live)
 
+    def _serves_somebody(self, evse: EvseRef) -> bool:
+        """Whether a session runs at *evse* that a remote start cannot take over.
+
+        Some chargers begin their transaction when the car is plugged in (OCPP 2.0.1, F01): the
+        remote start then says who pays for it.
+        """
+        running = self._live.evse(evse).session
+        if running is None:
+            return False
+        session = self._live.session(running)
+        return session is None or not session.waits_for_token
+
     def _status_refuses(self, evse: EvseRef, live: bool) -> Refusal | None:
-        status = replace(self._live.evse(evse), live=True).status
+        status = replace(self._live.evse(evse), live=True, session=None).status
         if status in STARTABLE:
             return None
         if status is EvseStatus.CHARGING:

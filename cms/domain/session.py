@@ -142,6 +142,12 @@ class Session:
     def running(self) -> bool:
         return self.status in RUNNING
 
+    @property
+    def waits_for_token(self) -> bool:
+        """Whether plugging in began it, and nobody has said who pays: it may still be given one."""
+        nobody = self.token is None and not self.id_token and self.command is None
+        return nobody and self.status is SessionStatus.PENDING
+
     def flagged(self, *flags: Flag) -> tuple[Flag, ...]:
         """Return this session's flags with *flags* added once each, in order of first sight."""
         return tuple(dict.fromkeys((*self.flags, *flags)))

@@ -58,7 +58,8 @@ class Commands:
         """The free outlet that a remote start means; any free one if it names none."""
         outlets = self.station.outlets
         candidates = list(outlets.values()) if evse is None else [outlets.get(evse)]
-        return next((each for each in candidates if each is not None and each.free), None)
+        taking = (each for each in candidates if each is not None and each.takes_remote_start)
+        return next(taking, None)
 
     def running(self, transaction_id: str) -> tuple[Outlet, Transaction] | None:
         """The running transaction of that id, and where it runs."""

@@ -93,6 +93,7 @@ class Transaction:
         start_acked, stop_acked: the first and the last message were answered.
         group: of its token, as the backend told it: another token of it may stop this charge.
         stop_tag: of another token that stopped it.
+        unpaid: it began by plugging in, and nobody has said yet who pays.
         over: nothing of this transaction waits any longer, and energy flows no more.
     """
 
@@ -117,6 +118,7 @@ class Transaction:
     stop_acked: bool = False
     group: str | None = None
     stop_tag: str | None = None
+    unpaid: bool = False
     over: bool = False
     stop_wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -143,7 +145,11 @@ def new_name() -> str:
 
 @dataclass(slots=True)
 class Outlet:
-    """One EVSE with its single connector."""
+    """One EVSE with its single connector.
+
+    Attributes:
+        waits_for_driver: a remotely started charge goes on only once the driver confirms it.
+    """
 
     evse: int
     meter: Meter
@@ -155,6 +161,7 @@ class Outlet:
     inoperative_after: bool = False
     reserved: bool = False
     transaction: Transaction | None = None
+    waits_for_driver: bool = False
 
     @property
     def free(self) -> bool:
@@ -165,6 +172,13 @@ class Outlet:
             and not self.reserved_for_remote
             and self.transaction is None
         )
+
+    @property
+    def takes_remote_start(self) -> bool:
+        """Whether it is free, or serves a car for which nobody pays yet."""
+        begun = self.transaction
+        unpaid = begun is not None and begun.unpaid and begun.running
+        return self.free or (unpaid and not self.reserved_for_remote)
 
 
 @dataclass(slots=True)

@@ -55,6 +55,8 @@ class StationConfig:
         auto_plug: whether a car is plugged in as soon as somebody starts a charge remotely.
         unplug_after_stop: whether the driver leaves as soon as the charge ends.
         authorizes_remote: whether a remote start is followed by an Authorize.
+        tells_token: whether it repeats the token when a remote start goes on with a transaction
+            that plugging in began, or only the start's number.
         reserves: whether it knows reservations at all.
         reserves_any: whether it can hold any one of its EVSEs, without saying which.
         names_reservation: whether a start says which reservation it uses.
@@ -83,6 +85,7 @@ class StationConfig:
     auto_plug: bool = True
     unplug_after_stop: bool = True
     authorizes_remote: bool = False
+    tells_token: bool = True
     trusts_unknown_offline: bool = True
     reserves: bool = True
     reserves_any: bool = True
@@ -847,7 +850,7 @@ class StationSimulator:
         if self.config.auto_plug:
             self.plug(outlet.evse)
         try:
-            await self.until(lambda: outlet.plugged, timeout=60)
+            await self.until(lambda: outlet.plugged and not outlet.waits_for_driver, timeout=60)
         except TimeoutError:
             outlet.reserved_for_remote = False
             self._report(outlet)
@@ -856,7 +859,55 @@ class StationSimulator:
             outlet.reserved_for_remote = False
             self._report(outlet)
             return
+        begun = outlet.transaction
+        if begun is not None and begun.unpaid:
+            begun.id_tag, begun.token_type = id_tag, token_type
+            begun.remote_start_id = remote_start_id
+            self._go_on(begun, outlet)
+            return
         self.begin(outlet, id_tag, token_type, "RemoteStart", remote_start_id=remote_start_id)
+
+    def begin_by_plug(self, evse: int = 1) -> Transaction:
+        """2.0.1 with TxStartPoint EVConnected: plugging in begins a transaction without a token."""
+        outlet = self.outlets[evse]
+        self.plug(evse)
+        transaction = Transaction(
+            txn=(name := new_name()),
+            evse=outlet.evse,
+            connector=outlet.connector,
+            id_tag="",
+            token_type="Central",
+            start_at=now(),
+            start_wh=outlet.meter.wh,
+            trigger="CablePluggedIn",
+            transaction_id=name,
+            limit_wh=self.config.car_takes_wh,
+            unpaid=True,
+        )
+        outlet.transaction = transaction
+        self.transactions.append(transaction)
+        first = self.say.first(transaction, outlet, False)
+        self._enqueue(
+            transaction, "first", lambda _: first, transaction.start_wh, transaction.seq_no()
+        )
+        return transaction
+
+    def _go_on(self, transaction: Transaction, outlet: Outlet) -> None:
+        """Somebody pays for what plugging in began: tell the backend, and close the contactor."""
+        at, wh, seq_no = now(), outlet.meter.wh, transaction.seq_no()
+        tells = self.config.tells_token
+        transaction.unpaid = outlet.reserved_for_remote = False
+        self._enqueue(
+            transaction,
+            "between",
+            lambda offline: v201.paid(transaction, outlet, at, wh, seq_no, tells, offline),
+            wh,
+            seq_no,
+        )
+        self.regulate()
+        outlet.meter.run()
+        self.sample(outlet.evse, trigger="ChargingStateChanged")
+        self.spawn(self._charge(transaction, outlet))
 
 
 @asynccontextmanager

@@ -152,7 +152,7 @@ def first(transaction: Transaction, outlet: Outlet, offline: bool) -> Any:
         ),
         meter_value=[_values(transaction.start_at, transaction.start_wh, 0, "Transaction.Begin")],
         evse=EVSEType(id=outlet.evse, connector_id=outlet.connector),
-        id_token=_token(transaction),
+        id_token=None if transaction.unpaid else _token(transaction),
         reservation_id=transaction.reservation_id,
         offline=offline or None,
     )
@@ -180,6 +180,33 @@ def between(
     )
 
 
+def paid(
+    transaction: Transaction,
+    outlet: Outlet,
+    at: str,
+    wh: int,
+    seq_no: int,
+    tells_token: bool,
+    offline: bool,
+) -> Any:
+    """TransactionEvent Updated: a remote start goes on with what plugging in began (F01)."""
+    return call.TransactionEvent(
+        event_type="Updated",
+        timestamp=at,
+        trigger_reason="RemoteStart",
+        seq_no=seq_no,
+        transaction_info=TransactionType(
+            transaction_id=transaction.txn,
+            charging_state="EVConnected",
+            remote_start_id=transaction.remote_start_id,
+        ),
+        meter_value=[_values(at, wh, 0, "Sample.Clock")],
+        evse=EVSEType(id=outlet.evse, connector_id=outlet.connector),
+        id_token=_token(transaction) if tells_token else None,
+        offline=offline or None,
+    )
+
+
 def last(transaction: Transaction, outlet: Outlet, seq_no: int, offline: bool) -> Any:
     """TransactionEvent Ended, with the last register."""
     assert transaction.stop_at is not None and transaction.stop_wh is not None
@@ -195,7 +222,7 @@ def last(transaction: Transaction, outlet: Outlet, seq_no: int, offline: bool) -
             stopped_reason=STOPPED_REASON.get(reason, reason),
         ),
         meter_value=[_values(transaction.stop_at, transaction.stop_wh, 0, "Transaction.End")],
-        id_token=_stopping_token(transaction),
+        id_token=_stopping_token(transaction) if transaction.id_tag else None,
         offline=offline or None,
     )
 

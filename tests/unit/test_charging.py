@@ -230,6 +230,36 @@ async def test_a_token_shown_after_plugging_in_pays_from_then_on(world: World) -
 # ---------------------------------------------------------------- remote starts
 
 
+@pytest.mark.parametrize("by", ["tag", "number"])
+async def test_a_remote_start_takes_over_what_plugging_in_began(world: World, by: str) -> None:
+    visit = await world.desk.connected(CS1, "", "2.0.1")
+    await _said(world, visit, ConnectorReport.OCCUPIED)
+    await world.tell(visit, "t", EventKind.STARTED, seq_no=0, evse=1, register_wh=0)
+    began = world.session()
+    record = await _asked(world)
+    rival = StartWish(REF, token("RIVAL", EMS), EMS)
+    assert await world.remote.accept_start(rival, Asker("x")) is Refusal.BUSY
+    said = {"id_token": record.id_token} if by == "tag" else {"remote_start": record.number}
+    await world.tell(visit, "t", EventKind.UPDATED, seq_no=1, **said)
+
+    session = world.session()
+    assert (session.id, session.owner, session.reference) == (began.id, EMS, "auth-7")
+    assert (session.command, session.method) == (record.id, AuthMethod.COMMAND)
+    assert session.id_token == record.id_token
+    assert session.token is not None and session.token.uid == "APP"
+    assert await world.remote.accept_start(rival, Asker("x")) is Refusal.BUSY
+
+
+async def test_a_start_does_not_take_over_a_car_that_charges_without_a_token(world: World) -> None:
+    visit = await world.desk.connected(CS1, "", "2.0.1")
+    await _said(world, visit, ConnectorReport.OCCUPIED)
+    await world.tell(visit, "t", EventKind.STARTED, seq_no=0, evse=1, register_wh=0)
+    charging = ChargingState.CHARGING
+    await world.tell(visit, "t", EventKind.UPDATED, seq_no=1, charging=charging)
+    wish = StartWish(REF, token("APP", EMS), EMS)
+    assert await world.remote.accept_start(wish, Asker("x")) is Refusal.BUSY
+
+
 async def _asked(world: World, ref: EvseRef = REF, **more: object) -> CommandRecord:
     wish = StartWish(ref, token("APP", EMS), EMS, reference="auth-7", **more)  # type: ignore[arg-type]
     record = await world.remote.accept_start(wish, Asker(f"partner:{EMS}"))
