@@ -31,6 +31,7 @@ from cms.app.preferring import Preferring
 from cms.app.profiling import Profiling
 from cms.app.remote import Remote
 from cms.app.reserving import Reserving
+from cms.app.running import RunningPrices
 from cms.app.settling import Settling
 from cms.app.stations import StationDesk, Stations
 from cms.app.supervision import Supervisor
@@ -49,7 +50,7 @@ from cms.domain.ids import (
     TransactionId,
 )
 from cms.domain.partner import Partner
-from cms.domain.rating import rate
+from cms.domain.rating import Rating, rate
 from cms.domain.session import Session, SessionStatus
 from cms.domain.status import ConnectorReport, Presence
 from cms.domain.tariff import Basis, Dimension, Element, PriceComponent, Tariff, Tax
@@ -403,6 +404,10 @@ async def running(
     await profiling.restore()
     secrets: list[str] = []
     forgotten: list[tuple[PartnerId, str]] = []
+
+    async def so_far(session: Session) -> Rating | None:
+        return await running_prices.so_far(session)
+
     runner_app = web.Application()
     runner = web.AppRunner(runner_app, access_log=None, shutdown_timeout=0.2)
     socket = _bound()
@@ -422,6 +427,7 @@ async def running(
             }
         ),
         profiling=profiling,
+        running_price=so_far,
         secret=secrets.append,
         forget=lambda partner, uid: forgotten.append((partner, uid)),
     )
@@ -434,6 +440,7 @@ async def running(
         card_of=remote.reservations.card,
     )
     charging = Charging(store, live, catalogue, lanes, authoriser, remote, now)
+    running_prices = RunningPrices(store, catalogue, charging, now)
     settling = Settling(store, live, catalogue, lanes, charging, remote, now)
     reserving = Reserving(
         store, live, catalogue, lanes, remote, charging.terms, settling, link, now
