@@ -1,4 +1,4 @@
-"""A roaming partner (eMSP) that speaks OCPI 2.1.1, 2.2.1 or 2.3.0 and knows nothing but the wire.
+"""A roaming partner (eMSP) that speaks OCPI 2.1.1, 2.2, 2.2.1 or 2.3.0 and knows nothing but the wire.
 
 `Emsp` is the whole partner; `Driver` is its app; `Fault` and `Kind` make it misbehave;
 `PRESETS` are the habits of real ones; `Script` decides what a real-time authorisation is answered; `rate` recomputes a CDR.

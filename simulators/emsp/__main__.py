@@ -1,4 +1,7 @@
-"""Run the partner: ``python -m simulators.emsp --port 8100 --register URL --token-a TOKEN``."""
+"""Run the partner: ``python -m simulators.emsp --port 8100 --register URL --token-a TOKEN``.
+
+``/_control/...`` on the same port steers it (see ``simulators.emsp.control``).
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,25 @@ from pathlib import Path
 
 from simulators.emsp.client import RegistrationFailed
 from simulators.emsp.driver import Driver, Habits
+from simulators.emsp.languages import SPEECHES
 from simulators.emsp.partner import Emsp
 from simulators.emsp.presets import PRESETS
+from simulators.emsp.tokens import POLICIES
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m simulators.emsp", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m simulators.emsp",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--public-url", help="how the CPO reaches this partner")
     parser.add_argument("--country", default="IN")
     parser.add_argument("--party", default="EMP")
-    parser.add_argument("--ocpi", choices=("2.1.1", "2.2.1", "2.3.0"), help="default: the preset's")
+    parser.add_argument("--ocpi", choices=tuple(SPEECHES), help="default: the preset's")
+    parser.add_argument("--policy", default="honest", choices=("honest", *POLICIES))
     parser.add_argument("--preset", default="spec", choices=sorted(PRESETS))
     parser.add_argument("--ledger", type=Path, help="append the ledger to this file (JSON lines)")
     parser.add_argument("--register", metavar="URL", help="the CPO's versions URL")
@@ -46,6 +56,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         public_url=arguments.public_url,
         ledger=arguments.ledger,
     )
+    emsp.tokens.follow(arguments.policy)
     async with emsp:
         for number in range(arguments.tokens):
             emsp.tokens.add(f"RFID{number:08d}")

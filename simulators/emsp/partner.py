@@ -15,7 +15,10 @@ from simulators.emsp.client import Answer, Client, object_url
 from simulators.emsp.commands import Command
 from simulators.emsp.connection import Connection, Party, mint_token
 from simulators.emsp.faults import Faults
+from simulators.emsp.invoices import MODULE as INVOICES
+from simulators.emsp.invoices import Invoices
 from simulators.emsp.ledger import Ledger
+from simulators.emsp.originals import Originals
 from simulators.emsp.presets import PRESETS, Preset
 from simulators.emsp.profiles import Profiles
 from simulators.emsp.rating import CannotRate, Cost, rate
@@ -109,6 +112,10 @@ class Emsp:
             self.store, self.connection, self.us, self.complaints, self.remarks, self._billed
         )
         self.receivers.strict = self.preset.strict
+        self.originals = Originals()
+        self.invoices = Invoices(
+            self.us, self.store, self.connection, self._ask_quietly, self.complain
+        )
         self.requested_wh: dict[str, int] = {}
         self._errands: set[asyncio.Task[Any]] = set()
         self._server = Server(self, host, port)
@@ -187,9 +194,12 @@ class Emsp:
     def endpoints(self, version: str | None = None) -> list[Json]:
         """The endpoints in our version details, with roles."""
         base = self.details_url if version is None else self.address(version)
+        roles = [(module, INTERFACES[module]) for module in self._modules]
+        if version == "2.3.0":
+            roles += [(INVOICES, "SENDER"), (INVOICES, "RECEIVER")]
         return [
-            {"identifier": module, "role": INTERFACES[module], "url": join(base, module)}
-            for module in self._modules
+            {"identifier": module, "role": role, "url": join(base, module)}
+            for module, role in roles
             if version != "2.1.1" or module not in SINCE_22
         ]
 
@@ -416,6 +426,9 @@ class Emsp:
                     return Party(held[key]["country_code"], held[key]["party_id"])
         return self.connection.parties[0] if self.connection.parties else None
 
+    async def _ask_quietly(self, method: str, url: str, body: Json | None = None) -> Answer:
+        return await self.client.request(method, url, body)
+
     async def _about_session(self, method: str, url: str, body: Json | None = None) -> Answer:
         """A request whose path ends in the id of a session: for the CPO that has it."""
         session = unquote(urlsplit(url).path.rsplit("/", 1)[1])
@@ -566,6 +579,7 @@ class Emsp:
             )
             key = key_of(item["country_code"], item["party_id"], item["id"])
             held[key] = item
+            self.originals.take(self.speech.version, "PUT", module, key, each)
             self.store.note(module, key, "GET", each, item)
         self.store.pulse.beat()
         return len(found)

@@ -30,6 +30,12 @@ from simulators.emsp.wire import Json, Reply, moment
 
 ONLY_IN_SESSIONS = {"CURRENT", "POWER", "ENERGY_IMPORT", "ENERGY_EXPORT", "STATE_OF_CHARGE"}
 
+OF_A_CREDIT = {
+    "id", "credit", "credit_reference_id", "total_cost", "remark", "invoice_reference_id",
+    "last_updated",
+}  # fmt: skip
+"""What a credit has of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Push:
@@ -399,12 +405,28 @@ class Receivers:
     def _consistent(self, push: Push, cdr: Json) -> None:
         for name, reason in inconsistencies(cdr):
             self._broken(push, name, reason)
+        if cdr.get("credit"):
+            self._takes_back(push, cdr)
         session = self._session_of(cdr)
         if session is None or session["status"] != "COMPLETED":
             self._remark(push.where, "session_id", "the CDR came before its session COMPLETED")
         elif session["kwh"] != cdr["total_energy"]:
             self._broken(push, "total_energy", f"{cdr['total_energy']}, session {session['kwh']}")
         self._tariffs_as_sent(push, cdr)
+
+    def _takes_back(self, push: Push, credit: Json) -> None:
+        """A credit repeats the bill that it takes back; only total_cost is negated."""
+        whose = (credit["country_code"], credit["party_id"])
+        bill = self._store.cdrs.get(key_of(*whose, str(credit.get("credit_reference_id"))))
+        if bill is None:
+            self._broken(push, "credit_reference_id", "we have no such bill")
+            return
+        for name in sorted((bill.keys() | credit.keys()) - OF_A_CREDIT):
+            if bill.get(name) != credit.get(name):
+                self._broken(push, name, "differs from the bill that is taken back")
+        for side, paid in bill["total_cost"].items():
+            if Decimal(credit["total_cost"].get(side, 0)) != -Decimal(paid):
+                self._broken(push, f"total_cost.{side}", f"is not -{paid}")
 
     def _session_of(self, cdr: Json) -> Json | None:
         session_id = cdr.get("session_id")

@@ -1,7 +1,7 @@
 """The partner's HTTP side: authenticates, misbehaves if told to, routes, answers, records.
 
 Paths: ``/ocpi/versions``, ``/ocpi/<version>``, ``/ocpi/<version>/<module>/...`` and, for whoever steers
-a simulator in another process, ``/_control/faults`` and ``/_control/report``.
+a simulator in another process, ``/_control/...`` (see ``simulators.emsp.control``).
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from aiohttp import web
 
 from simulators.emsp.client import RegistrationFailed, routing
 from simulators.emsp.connection import Access, Party, mint_token
+from simulators.emsp.control import control
 from simulators.emsp.faults import Fault, Kind, Stage
+from simulators.emsp.invoices import MODULE as INVOICES
 from simulators.emsp.languages import SPEECHES
 from simulators.emsp.presets import FORMS
 from simulators.emsp.receivers import Push
 from simulators.emsp.speech import Sent, Speech, Wrong
 from simulators.emsp.store import Arrival
-from simulators.emsp.wire import BadJson, Json, Reply, dumps, join, loads, now, stamp
+from simulators.emsp.wire import BadJson, Json, Reply, join, loads, now, stamp
 
 if TYPE_CHECKING:
     from simulators.emsp.partner import Emsp
@@ -85,6 +87,7 @@ class Server:
             "commands": self._commands,
             "chargingprofiles": self._profiles,
             "hubclientinfo": self._client_info,
+            INVOICES: self._invoices,
             **dict.fromkeys(RECEIVERS, self._receive),
         }
 
@@ -374,7 +377,22 @@ class Server:
             self._emsp.complain(where, error.field, f"{error} (OCPI {call.speech.version})")
             return Reply(2001, message=f"{error.field}: {error}")
         push = Push(call.arrival.method, call.module, call.segments, body, repeated)
-        return self._emsp.receivers.serve(push)
+        return self._in_their_words(call, self._emsp.receivers.serve(push))
+
+    def _in_their_words(self, call: Call, reply: Reply) -> Reply:
+        """Keep what was stored as it came, and show it so."""
+        if reply.code != 1000 or not call.speech.translates:
+            return reply
+        version, originals = call.speech.version, self._emsp.originals
+        location = reply.headers.get("Location")  # of a bill
+        key = tuple(location.split("/")) if location else call.segments
+        if call.arrival.method != "GET":
+            originals.take(version, call.arrival.method, call.module, key, call.arrival.body)
+            return reply
+        return replace(reply, data=originals.get(version, call.module, key) or reply.data)
+
+    async def _invoices(self, call: Call) -> Reply:
+        return self._emsp.invoices.serve(call.arrival.method, call.segments, call.arrival.body)
 
     async def _tokens(self, call: Call) -> Reply:
         tokens, query = self._emsp.tokens, call.request.query
@@ -438,20 +456,7 @@ class Server:
     # -- control from another process --------------------------------------------------------
 
     async def _control(self, request: web.Request) -> web.Response:
-        """POST or DELETE /_control/faults, GET /_control/report: for tests, not OCPI."""
-        match (request.method, request.match_info["what"]):
-            case ("POST", "faults"):
-                asked: Json = await request.json()
-                self._emsp.faults.add(Fault(**{**asked, "kind": Kind(asked["kind"])}))
-            case ("DELETE", "faults"):
-                self._emsp.faults.clear()
-            case ("GET", "report"):
-                return web.Response(
-                    body=dumps(self._emsp.report()), content_type="application/json"
-                )
-            case _:
-                return web.Response(status=404)
-        return web.Response(status=204)
+        return await control(self._emsp, request)
 
 
 def _parse(raw: bytes) -> tuple[Any, str | None]:

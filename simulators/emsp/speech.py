@@ -73,6 +73,8 @@ class Speech:
     version = "2.2.1"
     routed = True
     """Whether requests carry routing headers and request ids that are demanded."""
+    translates = False
+    """Whether objects have another shape than inside."""
 
     # -- headers
 

@@ -318,6 +318,7 @@ class Speech211(Speech):
     """OCPI 2.1.1."""
 
     version = "2.1.1"
+    translates = True
     routed = False
 
     def authorization(self, token: str) -> str:

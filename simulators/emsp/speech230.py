@@ -149,6 +149,7 @@ class Speech230(Speech):
     """OCPI 2.3.0."""
 
     version = "2.3.0"
+    translates = True
 
     def read_credentials(self, data: Any) -> Credentials:
         checked(Credentials230, data)

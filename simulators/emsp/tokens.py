@@ -16,6 +16,8 @@ from simulators.emsp.wire import Json, Reply, lenient_moment, moment, now, stamp
 
 ALLOWED = ("ALLOWED", "BLOCKED", "EXPIRED", "NO_CREDIT", "NOT_ALLOWED")
 MAX_PAGE = 50
+SLOW_SECONDS = 6.0
+"""Longer than a charger's driver is kept waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,19 @@ class Script:
     reference: str | None = None
     unknown_http: int = 404
     info: str | None = None
+
+
+POLICIES = {
+    "generous": Script("ALLOWED"),
+    "blocked": Script("BLOCKED"),
+    "expired": Script("EXPIRED"),
+    "broke": Script("NO_CREDIT"),
+    "elsewhere": Script("NOT_ALLOWED"),
+    "ignorant": Script("UNKNOWN"),
+    "curious": Script("NEEDS_LOCATION"),
+    "slow": Script("ALLOWED", seconds=SLOW_SECONDS),
+}
+"""What all cards are answered, in one word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,7 @@ class Tokens:
         scripts: by token uid; without one, a known valid token is ALLOWED.
         asked: every authorisation asked for.
         most: tokens on a page at most.
+        policy: what every token without a script of its own is answered; ``None``: as it is valid.
     """
 
     us: Party
@@ -62,6 +78,7 @@ class Tokens:
     held: dict[tuple[str, str], Json] = field(default_factory=dict)
     scripts: dict[str, Script] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    policy: Script | None = None
 
     def add(self, uid: str, *, type: str = "RFID", **members: Any) -> Json:
         """Create a token of ours; *members* are further OCPI members or override the defaults."""
@@ -85,6 +102,16 @@ class Tokens:
         changes = {**members, "last_updated": stamp(now())}
         self.held[uid.upper(), type] = {**self.held[uid.upper(), type], **changes}
         return changes
+
+    def follow(self, policy: str) -> None:
+        """Answer every authorisation by one word: "honest", or one of POLICIES.
+
+        Raises:
+            ValueError: there is no such policy.
+        """
+        if policy != "honest" and policy not in POLICIES:
+            raise ValueError(f"policy: one of honest, {', '.join(POLICIES)}")
+        self.policy = POLICIES.get(policy)
 
     def page(self, query: Mapping[str, str], url: str) -> Reply:
         """The sender's list: date filters on last_updated, offset and limit, next link."""
@@ -116,6 +143,8 @@ class Tokens:
         """What this token will be answered."""
         if uid in self.scripts:
             return self.scripts[uid]
+        if self.policy is not None:
+            return self.policy
         token = self.held.get((uid.upper(), type))
         if token is None:
             return Script("UNKNOWN")

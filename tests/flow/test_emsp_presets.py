@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from simulators.emsp import Driver, Emsp
@@ -12,7 +13,9 @@ from simulators.emsp.connection import Party
 from simulators.emsp.driver import Habits
 from simulators.emsp.partner import SHARED_UID
 from simulators.emsp.receivers import Push
+from simulators.emsp.wire import dumps, loads
 from tests.flow.product import Json, Product, fault_free, product
+from tests.flow.test_emsp_simulator import example, ours
 
 QUICK = {"charging": {"session_push_seconds": 1.0}}
 
@@ -117,3 +120,57 @@ def test_the_well_behaved_partner_only_notes_it() -> None:
     put(emsp)
     assert put(emsp, kwh=0)[0] == 1000
     assert len(emsp.complaints) == 1
+
+
+# -- a bill taken back, and a hand at the controls
+
+
+def billed(emsp: Emsp, **changes: object) -> list[str]:
+    """Post a bill and its credit; what the partner finds wrong with the credit alone."""
+    bill = loads(dumps(ours(example("cdr_example.json"))))
+    emsp.connection.parties = [Party(bill["country_code"], bill["party_id"])]
+    negated = {side: -amount for side, amount in bill["total_cost"].items()}
+    credit = {
+        **bill, "id": "CREDIT-1", "credit": True, "credit_reference_id": bill["id"],
+        "total_cost": negated, **changes,
+    }  # fmt: skip
+    assert emsp.receivers.serve(Push("POST", "cdrs", (), bill)).code == 1000
+    before = {each.reason for each in emsp.complaints}
+    emsp.receivers.serve(Push("POST", "cdrs", (), loads(dumps(credit))))
+    return sorted(each.field for each in emsp.complaints if each.reason not in before)
+
+
+def test_a_credit_repeats_its_bill_and_negates_nothing_but_the_total() -> None:
+    assert billed(Emsp()) == []
+    assert billed(Emsp(), total_energy_cost={"excl_vat": -4}) == ["total_energy_cost"]
+    assert billed(Emsp(), total_cost={"excl_vat": 4.0}) == [
+        "total_cost.excl_vat",
+        "total_cost.incl_vat",
+    ]
+    assert billed(Emsp(), credit_reference_id="NONE") == ["credit_reference_id"]
+
+
+async def test_a_person_steers_the_partner_by_hand(tmp_path: Path) -> None:
+    async with product(tmp_path, more=QUICK) as cpo, aiohttp.ClientSession() as http:
+        emsp = await cpo.partner()
+        station = await cpo.station()
+
+        async def order(what: str, **body: object) -> tuple[int, Json]:
+            url = f"{emsp.base_url}/_control/{what}"
+            async with http.post(url, json=body) as answer:
+                return answer.status, await answer.json()
+
+        await emsp.push_token(emsp.tokens.add("SOME-CARD", whitelist="NEVER"))
+        told = await order("policy", policy="blocked")
+        assert told == (200, {})
+        assert not await station.authorize("SOME-CARD")
+        assert emsp.tokens.asked[-1].allowed == "BLOCKED"
+        status, told_wrong = await order("policy", policy="rude")
+        assert status == 422 and "one of honest" in told_wrong["error"]
+        _, started = await order("start", location="SITE-0", evse=cpo.uid())
+        assert started["answer"] == "ACCEPTED"
+        session = await emsp.wait_for(lambda: emsp.session(started["authorization_reference"]))
+        _, stopped = await order("stop", session=session["id"])
+        assert stopped["answer"] == "ACCEPTED"
+        await station.session_finished()
+        assert (await order("command", name="DANCE"))[0] == 422

@@ -87,6 +87,30 @@ async def test_lo_30_equal_copies_are_looked_at_and_left_alone(cpo: World, emsp:
     assert {each.method for each in emsp.arrivals[seen:]} == {"GET"}
 
 
+@pytest.mark.parametrize("version", ["2.1.1", "2.2", "2.3.0"])
+async def test_lo_30_copies_are_compared_in_the_words_of_each_version(
+    cpo: World, version: str
+) -> None:
+    async with Emsp(version=version) as emsp:
+        emsp.tokens.add("04A2B3C4D5", contract_id="IN-EMP-C1")
+        await cpo.connect(emsp)
+        await emsp.wait_for(lambda: emsp.store.locations)
+        await billed(cpo, emsp)
+        same = counts(await compared(cpo))
+        assert same == {name: (1, 1, 0, 0) for name in ("locations", "tariffs", "sessions", "cdrs")}
+        [[place, copy]] = [
+            each for each in emsp.originals._kept.items() if each[0][1] == "locations"
+        ]
+        emsp.originals._kept[place] = {**copy, "name": "Elsewhere"}
+        [finding] = (await compared(cpo, "locations")).findings
+        assert (finding.field, finding.theirs, finding.done) == (
+            "name",
+            '"Elsewhere"',
+            "put again",
+        )
+        assert not emsp.complaints
+
+
 async def test_lo_30_a_copy_that_differs_is_reported_and_put_again(cpo: World, emsp: Emsp) -> None:
     session = await cpo.session()
     await emsp.wait_for(lambda: emsp.store.sessions)

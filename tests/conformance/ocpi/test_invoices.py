@@ -88,7 +88,7 @@ async def desk(cpo: World, emsp: Emsp) -> AsyncIterator[Desk]:
         link = cpo.service.connections.get(EMP)
         assert link is not None
         there = Endpoint("invoicereconciliation", "RECEIVER", receiver.base)
-        await cpo.service.connections.save(replace(link, endpoints=(*link.endpoints, there)))
+        await cpo.service.connections.save(replace(link, endpoints=(there, *link.endpoints)))
         yield receiver
 
 
