@@ -959,10 +959,10 @@ def _flow(report: ConnectorReport) -> ChargingState | None:
 
 
 def _group(decision: Decision | None) -> str | None:
-    """Return the group whose tokens may stop what a token began; of a refused one, none."""
+    """Return the name of the group whose tokens may stop what a token began; of a refused one, none."""
     if decision is None or not decision.accepted or decision.token is None:
         return None
-    return decision.token.group
+    return decision.token.group_name
 
 
 def _contradicts(session: Session, event: TransactionEvent) -> bool:

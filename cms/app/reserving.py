@@ -353,7 +353,7 @@ class Reserving:
                 hold.id_token,
                 hold.card,
                 hold.expires_at,
-                hold.token.group,
+                hold.token.group_name,
             )
         )
         failpoints.hit(failpoints.X8)

@@ -42,8 +42,8 @@ class Ack:
     Attributes:
         transaction: our number for its transaction, as text; None where the protocol has none.
         verdict: what was decided about its token; None where none was presented.
-        group: of the token, by which the charger lets another one of it stop; not kept: a
-            repetition after a restart is told without it.
+        group: the name of its token's group (``Token.group_name``), by which the charger lets
+            another one of it stop; not kept: a repetition after a restart is told without it.
     """
 
     transaction: TransactionId | None = None

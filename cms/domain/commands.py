@@ -153,7 +153,7 @@ class Reserve:
         evse: None = any one EVSE of the station.
         id_token: who may use it, at most 20 characters.
         card: *id_token* is a card's number, not one that we drew.
-        group: tokens of this group may use it as well.
+        group: the name of a group (``Token.group_name``) whose tokens may use it as well.
     """
 
     id: CommandId

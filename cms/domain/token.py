@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b32encode
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 
 from cms.domain.ids import PartnerId
 
@@ -33,7 +35,7 @@ class Token:
         partner: who issued it; None is our own.
         uid: compared without case, kept in the case received; at most 36 characters.
         contract_id: the contract that pays.
-        group: tokens of one group may stop each other's sessions.
+        group: tokens of one group of one issuer may stop each other's sessions.
     """
 
     partner: PartnerId | None
@@ -51,6 +53,18 @@ class Token:
     energy_contract: str | None = None
     expires_at: datetime | None = None
     last_updated: datetime | None = None
+
+    @property
+    def group_name(self) -> str | None:
+        """What chargers know its group by; None = it is of no group.
+
+        Sixteen characters A-Z and 2-7, the same for ever. Chargers compare groups as bare text, so
+        issuers that happened to choose the same word would share one: the issuer is hashed in.
+        """
+        if self.group is None:
+            return None
+        named = f"{self.partner or ''}\n{self.group}".encode()
+        return b32encode(sha256(named).digest()[:10]).decode("ascii")
 
 
 class Verdict(StrEnum):

@@ -57,7 +57,6 @@ VERDICTS: Final[dict[Verdict, wire.AuthorizeStatus]] = {
 UNKNOWN_NUMBER: Final = -1
 """Stands for a register or transaction id that the charger did not tell (errata 3.18)."""
 
-MAX_PARENT: Final = 20
 
 NOTHING: Final = wire.HeartbeatRequest()
 """The empty object ``{}``, the answer of every Action that answers nothing."""
@@ -344,15 +343,15 @@ def authorized(decision: Decision) -> Struct:
     return wire.AuthorizeResponse(
         idTagInfo=wire.IdTagInfo(
             expiryDate=wire_time(token.expires_at) if token and token.expires_at else UNSET,
-            parentIdTag=parent(token.group if token else None),
+            parentIdTag=parent(token.group_name if token else None),
             status=VERDICTS[decision.verdict],
         )
     )
 
 
 def parent(group: str | None) -> str | UnsetType:
-    """Return the group as 1.6 can carry it; one that is too long is left out, never cut."""
-    return group if group and len(group) <= MAX_PARENT else UNSET
+    """Return the name of a group, which is ours and fits, as 1.6 carries it."""
+    return group or UNSET
 
 
 async def authorized_after(soon: Awaitable[Decision]) -> Struct:

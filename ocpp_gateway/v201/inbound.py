@@ -65,8 +65,6 @@ VERDICTS: Final[dict[Verdict, wire.AuthorizationStatusEnum]] = {
     Verdict.CONCURRENT: "ConcurrentTx",
 }
 
-MAX_TOKEN: Final = 36
-
 NAMELESS: Final = "the event names no transaction"
 
 NOTHING: Final = wire.HeartbeatRequest()
@@ -417,7 +415,7 @@ def authorized(decision: Decision) -> Struct:
         idTokenInfo=wire.IdTokenInfo(
             status=VERDICTS[decision.verdict],
             cacheExpiryDateTime=expires,
-            groupIdToken=group_of(token.group if token else None),
+            groupIdToken=group_of(token.group_name if token else None),
         )
     )
 
@@ -427,10 +425,8 @@ async def authorized_after(soon: Awaitable[Decision]) -> Struct:
 
 
 def group_of(group: str | None) -> wire.IdToken | UnsetType:
-    """Return the group as 2.0.1 can carry it; one that is too long is left out, never cut."""
-    if not group or len(group) > MAX_TOKEN:
-        return UNSET
-    return wire.IdToken(idToken=group, type="Central")
+    """Return the name of a group, which is ours and fits, as 2.0.1 carries it."""
+    return wire.IdToken(idToken=group, type="Central") if group else UNSET
 
 
 async def answered(durable: Awaitable[Ack], token_presented: bool) -> Struct:

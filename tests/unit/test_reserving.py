@@ -296,7 +296,8 @@ async def test_a_card_of_the_same_group_may_use_it(place: Place) -> None:
     place.world.catalogue.put_token(yours)
     own = await place.hold(place.wish(mine))
     (sent,) = place.sent(Reserve)
-    assert sent.group == "FLEET"
+    assert sent.group == mine.group_name == yours.group_name
+    assert sent.group != replace(mine, partner=None).group_name
     await place.world.start(place.visits[CS1], yours.uid, reservation=own.id)
     assert place.now(own).state is ReservationState.USED
     assert place.session(own).token == yours
