@@ -13,10 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import (
+    away,
     billing,
     crowd,
     decisions,
     durable,
+    fanout,
     meter,
     pages,
     path,
@@ -24,6 +26,7 @@ from benchmarks import (
     scale,
     servers,
     tokens,
+    walk,
 )
 from benchmarks.report import Figure, Report, facts
 
@@ -38,6 +41,9 @@ SUITES: dict[str, Suite] = {
     "decisions": decisions.measure,
     "roaming": roaming.measure,
     "pages": pages.measure,
+    "walk": walk.measure,
+    "fanout": fanout.measure,
+    "away": away.measure,
     "crowd": crowd.measure,
 }
 

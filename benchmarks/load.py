@@ -71,6 +71,8 @@ class Group:
         self.lost += 1
 
 
+_STATUSES = ("Unavailable", "Available")
+
 TEXTS = {
     "heartbeat": (messages.HEARTBEAT,),
     "status_same": (messages.STATUS_16.replace("<status>", "Available"),),
@@ -327,6 +329,55 @@ class Load:
             "seconds": wall,
             "sender_late_p99_ms": percentile(lateness, 99) * 1e3,
         }
+
+    async def do_changes(self, group: str, per_second: int, seconds: float) -> Json:
+        """Change the status of one charger after the other, evenly; tell when each was sent.
+
+        A charger whose last change is not answered yet is passed over, and its turn counts as
+        missed pace.
+        """
+        held = self.groups[group]
+        tally = Tally()
+        busy: set[str] = set()
+        sent: dict[str, list[tuple[float, float, str]]] = {}
+        hot = {
+            charger.name: {
+                status: Hot(template(messages.STATUS_16, status=status)) for status in _STATUSES
+            }
+            for charger in held.chargers
+        }
+
+        def answered(charger: Charger, took: float, good: bool) -> None:
+            busy.discard(charger.name)
+            tally.answered(took, good)
+
+        for charger in held.chargers:
+            charger.on_answer = answered
+        begun, number, total = time.perf_counter(), 0, int(per_second * seconds)
+        while number < total:
+            while number < min((time.perf_counter() - begun) * per_second, total):
+                charger = held.chargers[number % len(held.chargers)]
+                number += 1
+                if charger.name not in busy:
+                    busy.add(charger.name)
+                    status = _next_status(charger)
+                    moments = (time.monotonic(), time.time(), status)
+                    sent.setdefault(charger.name, []).append(moments)
+                    charger.write(hot[charger.name][status])
+            await asyncio.sleep(PACE_S)
+        async with asyncio.timeout(30):
+            while busy:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        for charger in held.chargers:
+            charger.on_answer = None
+        return {**tally.summary(), "seconds": time.perf_counter() - begun, "sent": sent}
+
+
+def _next_status(charger: Charger) -> str:
+    before = charger.memory.get("status", _STATUSES[1])
+    status: str = _STATUSES[0] if before == _STATUSES[1] else _STATUSES[1]
+    charger.memory["status"] = status
+    return status
 
 
 def _charger(held: Group, name: str) -> Charger:

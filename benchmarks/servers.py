@@ -21,6 +21,7 @@ from benchmarks import config, meter
 
 START_SECONDS = 120.0
 LOAD_SECONDS = 240.0
+LONGEST_LINE = 64 * 1024 * 1024
 
 
 class Failed(Exception):
@@ -267,6 +268,7 @@ async def _talking(module: str) -> asyncio.subprocess.Process:
         f"benchmarks.{module}",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        limit=LONGEST_LINE,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )
 
