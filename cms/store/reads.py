@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import asyncpg
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Row,
     Select,
     Table,
     and_,
+    bindparam,
     func,
     or_,
     select,
@@ -57,6 +60,26 @@ from cms.store import codec
 from cms.store import tables as t
 
 
+@cache
+def _changes(owned: bool, kinds: tuple[str, ...]) -> Select[Any]:
+    """Return the statement that reads the feed, made once: every line reads it all the time.
+
+    One index range each for everybody's and the owner's own, then merged.
+
+    Args:
+        owned: with the changes that belong to ``:whose``.
+    """
+    c, most = t.change.c, bindparam("most", type_=Integer)
+    owners = [c.owner.is_(None), *([c.owner == bindparam("whose")] if owned else [])]
+    wanted = and_(c.seq > bindparam("after"), c.kind.in_(kinds))
+    parts = [
+        select(select(t.change).where(of, wanted).order_by(c.seq).limit(most).subquery())
+        for of in owners
+    ]
+    both = union_all(*parts).subquery()
+    return select(both).order_by(both.c.seq).limit(most)
+
+
 class Reads:
     """Every read of the ``Store`` port.
 
@@ -77,9 +100,11 @@ class Reads:
         except (OSError, TimeoutError, asyncpg.PostgresError, SQLAlchemyError) as error:
             raise StoreDown(f"{type(error).__name__}: {error}") from error
 
-    async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    async def _all(
+        self, query: Select[Any], given: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
         async with self._reading() as connection:
-            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+            rows: Sequence[Row[Any]] = (await connection.execute(query, given)).all()
         return rows
 
     async def _first(self, query: Select[Any]) -> Row[Any] | None:
@@ -98,18 +123,9 @@ class Reads:
     async def changes(
         self, owner: PartnerId | None, kinds: Sequence[str], after: int, limit: int
     ) -> Sequence[Change]:
-        owners: list[ColumnElement[bool]] = [t.change.c.owner.is_(None)]
-        if owner is not None:
-            owners.append(t.change.c.owner == owner)
-        wanted = and_(t.change.c.seq > after, t.change.c.kind.in_(kinds))
-        # One index range each for everybody's and the owner's own, then merged.
-        parts = [
-            select(select(t.change).where(of, wanted).order_by(t.change.c.seq).limit(limit)
-                   .subquery())
-            for of in owners
-        ]  # fmt: skip
-        both = union_all(*parts).subquery()
-        rows = await self._all(select(both).order_by(both.c.seq).limit(limit))
+        query = _changes(owner is not None, tuple(kinds))
+        given = {"after": after, "most": limit} | ({} if owner is None else {"whose": owner})
+        rows = await self._all(query, given)
         return [codec.change_from(row) for row in rows]
 
     async def unseen(

@@ -29,6 +29,7 @@ from ocpi_cpo.modules.invoices import record
 from ocpi_cpo.pages import Group, Pages, status_of
 from ocpi_cpo.partner_api import PartnerApi, exchange
 from ocpi_cpo.profiles.switches import CdrPath
+from ocpi_cpo.push.behind import Behind
 from ocpi_cpo.render import Renderer
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.wire import Json, dumps, join, loads
@@ -96,6 +97,9 @@ DROPPED = "dropped"
 
 DONE = Told(Result.DONE)
 
+_BILLED = ("cdr", "invoice")
+"""Kinds of which every exchange is durable before anything follows from it."""
+
 
 @dataclass(slots=True)
 class _Memory:
@@ -117,6 +121,7 @@ class Courier:
         broadcast: the partner is a hub that is told for everybody behind it.
 
     Attributes:
+        behind: what is written down behind the telling.
         ambiguous: bills of which a first POST left open whether it was taken.
     """
 
@@ -145,6 +150,7 @@ class Courier:
         self._invoicing = invoicing
         self._broadcast = broadcast
         self._memory = _Memory()
+        self.behind = Behind(store)
         self.ambiguous = 0
         self.without_location = 0
 
@@ -682,7 +688,10 @@ class Courier:
         kept = exchange(
             connection, method, url, raw, answer, at=at, kind=kind, key=key, session=session
         )
-        await self._store.commit([KeepExchange(kept)])
+        if kind in _BILLED:
+            await self._store.commit([KeepExchange(kept)])
+        else:
+            await self.behind.keep(KeepExchange(kept))
         return answer
 
     async def _delivery(self, kind: str, key: str) -> Delivery | None:

@@ -233,12 +233,14 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self._courier.behind.leave()
         connection = self._connection()
         if self._stopped is not None and connection is not None and connection.connected:
             await self._refused(connection, self._stopped)
 
     async def _round(self) -> None:
         """Look for news, send what may leave, wait for whatever comes first."""
+        self._courier.behind.check()
         self._nudged.clear()  # before reading: news that come while we read wake us again
         await self._look()
         self._launch()
@@ -304,7 +306,7 @@ class Worker:
             for change in changes:
                 self._ahead[change.key] = await self._courier.ahead_of(CdrId(change.key))
         stream.feed(changes, BATCH)
-        await self._advance(stream)
+        self._advance(stream)
 
     def _taken(self, stream: Stream) -> bool:
         """Whether the partner takes this module; what it does not take it may pull."""
@@ -454,7 +456,7 @@ class Worker:
             case Result.STOP:
                 stream.back(item)
                 self._stopped = self.last_error = told.why
-        await self._advance(stream)
+        self._advance(stream)
 
     def _passed(self) -> None:
         self._pace.passed(monotonic())
@@ -511,12 +513,12 @@ class Worker:
             await self._courier.unpark(item.change)
             self._parked.discard(key)
 
-    async def _advance(self, stream: Stream) -> None:
+    def _advance(self, stream: Stream) -> None:
         settled = stream.settled()
         if settled > stream.cursor:
             stream.cursor = settled
             name = self._made_for.cursor(stream.name)
-            await self._store.commit([PutCursor(self.partner, name, settled)])
+            self._courier.behind.move(PutCursor(self.partner, name, settled))
 
 
 _STREAM_OF = MODULE_OF
