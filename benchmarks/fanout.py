@@ -44,7 +44,6 @@ class Window:
         lags: seconds, of each change at each partner.
         lost: changes that a partner was never told, nor a later one.
         told: requests that partners got.
-        counts: by partner, what came; see ``benchmarks.partners``.
     """
 
     messages: int
@@ -53,7 +52,6 @@ class Window:
     lags: list[float]
     lost: int
     told: int
-    counts: dict[str, Any]
     doubt: str
 
     @property
@@ -78,25 +76,25 @@ class Scene:
             await self.crowd("register", party=party, **told)
         await self.calm()
 
-    async def calm(self) -> None:
-        """Wait until nothing is brought to any partner any more."""
+    async def calm(self, *parties: str) -> None:
+        """Wait until nothing is brought to *parties* any more; to nobody if none is named."""
         async with asyncio.timeout(LONGEST_SECONDS):
             before, since = None, time.monotonic()
             while time.monotonic() - since < CALM_SECONDS:
                 counts = await self.crowd("counts")
+                counts = {each: counts[each] for each in parties or counts}
                 if counts != before:
                     before, since = counts, time.monotonic()
                 await asyncio.sleep(0.1)
 
     async def window(self, per_second: int, seconds: float, *heard_by: str) -> Window:
         """Let statuses change at an even pace, and see when *heard_by* hear of each."""
-        await self.crowd("statuses")
+        await self.crowd("statuses", parties=heard_by)
         before = meter.cpu_ns(self.cms.pid)
         ran = await self.load("changes", group="all", per_second=per_second, seconds=seconds)
-        await self.calm()
+        await self.calm(*heard_by)
         cpu = meter.cpu_ns(self.cms.pid) - before
-        heard = await self.crowd("statuses")
-        told = heard["statuses"]
+        told = (await self.crowd("statuses", parties=heard_by))["statuses"]
         changes = {
             f"{name}-1": [Change(*each) for each in sent] for name, sent in ran["sent"].items()
         }
@@ -117,7 +115,6 @@ class Scene:
             lags,
             lost,
             sum(len(told[party]) for party in heard_by),
-            heard["counts"],
             "; ".join(each for each in doubts if each),
         )
 

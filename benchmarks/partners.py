@@ -236,15 +236,15 @@ class Crowd:
             for party, each in self.partners.items()
         }
 
-    async def do_statuses(self) -> Json:
-        """Hand out the statuses, and the counts, since the last time."""
-        found = {party: each.statuses for party, each in self.partners.items()}
-        counts = await self.do_counts()
-        for each in self.partners.values():
+    async def do_statuses(self, parties: list[str]) -> Json:
+        """Hand out what came to *parties* since the last time: their statuses."""
+        chosen = {party: self.partners[party] for party in parties}
+        found = {party: each.statuses for party, each in chosen.items()}
+        for each in chosen.values():
             each.statuses = []
             each.counts.clear()
             each.caught = (0.0, 0)
-        return {"statuses": found, "counts": counts}
+        return {"statuses": found}
 
 
 def _token(party: str, uid: str) -> Json:

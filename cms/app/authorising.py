@@ -27,8 +27,9 @@ from cms.app.writes import CommandRecord
 from cms.domain.ids import EvseRef, PartnerId
 from cms.domain.token import AuthMethod, Decision, Token, Verdict, Whitelist
 
-AUTHORIZE_DEADLINE_SECONDS = 1.75
-"""How long a driver with a card waits for the partner (Authorize): the charger hears within 2 s."""
+AUTHORIZE_DEADLINE_SECONDS = 1.5
+"""How long a driver with a card waits for the partner (Authorize). The charger is promised an answer
+within 2 s; the rest is ours, for when hundreds ask at once."""
 
 START_DEADLINE_SECONDS = 4.0
 """How long a live start with a token that nobody has asked about may wait."""

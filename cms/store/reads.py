@@ -70,7 +70,9 @@ def _changes(owned: bool, kinds: tuple[str, ...]) -> Select[Any]:
         owned: with the changes that belong to ``:whose``.
     """
     c, most = t.change.c, bindparam("most", type_=Integer)
-    owners = [c.owner.is_(None), *([c.owner == bindparam("whose")] if owned else [])]
+    owners: list[ColumnElement[bool]] = [c.owner.is_(None)]
+    if owned:
+        owners.append(c.owner == bindparam("whose"))
     wanted = and_(c.seq > bindparam("after"), c.kind.in_(kinds))
     parts = [
         select(select(t.change).where(of, wanted).order_by(c.seq).limit(most).subquery())

@@ -402,8 +402,8 @@ MUTANTS = (
         (
             Edit(
                 "cms/store/reads.py",
-                "            owners.append(t.change.c.owner == owner)",
-                "            owners.append(t.change.c.owner.is_not(None))",
+                '        owners.append(c.owner == bindparam("whose"))',
+                "        owners.append(c.owner.is_not(None))",
             ),
             Edit(
                 "ocpi_cpo/push/courier.py",
