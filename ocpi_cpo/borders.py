@@ -6,6 +6,7 @@ far it has looked is durable: what began or ended while we were away is told whe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -20,6 +21,9 @@ from cms.domain.tariff import Tariff
 from cms.domain.wallclock import passings
 
 LOOK_EVERY_SECONDS = 15.0
+_AFTER_SECONDS = 0.001
+"""A clock that wakes us a moment early must not make us look twice."""
+
 DOCUMENT = "ocpi.tariff_borders"
 
 
@@ -29,6 +33,33 @@ class Borders:
         self._live = live
         self._catalogue = catalogue
         self._clock = clock
+
+    async def run(self) -> None:
+        """Look at each border when it is reached, for ever."""
+        while True:
+            await asyncio.sleep(self.pause())
+            await self.look()
+
+    def pause(self) -> float:
+        """Return the seconds until the next border, at most ``LOOK_EVERY_SECONDS``: prices are
+        changed meanwhile, and clocks are set."""
+        now = self._clock()
+        until = now + timedelta(seconds=LOOK_EVERY_SECONDS)
+        ahead = [at for at in self._borders(now, until) if now < at <= until]
+        return (min(ahead, default=until) - now).total_seconds() + _AFTER_SECONDS
+
+    def _borders(self, now: datetime, until: datetime) -> Iterator[datetime]:
+        offers = self._catalogue.offers
+        for change in self._changes():
+            yield change.default
+            yield from (each.at for each in change.moments)
+        single = any(map(offers.reads_headline, self._catalogue.partners))
+        for tariff in tuple(self._catalogue.tariffs.values()):
+            yield from (at for at in (tariff.valid_from, tariff.valid_to) if at is not None)
+            times = wall_times(tariff) if single else ()
+            if times:
+                for zone in offers.zones:
+                    yield from passings(now, until, frozenset(times), zone)
 
     async def look(self) -> None:
         """Touch what shows another price than at the last look: sites, and single prices."""

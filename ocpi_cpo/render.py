@@ -9,8 +9,9 @@ import structlog
 
 from cms.app.catalogue import EvsePlace
 from cms.app.ports import Dated, DatedCdr, Store
-from cms.app.pricing import READ_TARIFF
-from cms.app.writes import Delivery, PutDelivery, Touch, Write
+from cms.app.pricing import HEADLINES, READ_TARIFF
+from cms.app.writes import Delivery, PutDelivery, PutDocument, Touch, Write
+from cms.domain import plain
 from cms.domain.charging_profile import ActiveSchedule
 from cms.domain.ids import PartnerId, SessionId, TariffId
 from cms.domain.rated import Rating
@@ -168,6 +169,9 @@ class Renderer:
             read: it asked for it itself, so no delivery of ours says so.
         """
         offers = self._catalogue.offers
+        if offers.reads_headline(partner) and offers.shown_headline(partner, form.id) != form:
+            body = plain.canonical(form).encode()
+            await self._store.commit([PutDocument(HEADLINES, f"{partner} {form.id}", body)])
         if not offers.took(partner, form):
             return
         base = offers.base_of(form.id)

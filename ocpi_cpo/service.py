@@ -29,7 +29,7 @@ from cms.domain.partner import Partner, PartnerState
 from cms.domain.reservation import Reservation
 from cms.domain.sharing import EVERYTHING, Sharing
 from ocpi_cpo.authority import Authority
-from ocpi_cpo.borders import LOOK_EVERY_SECONDS, Borders
+from ocpi_cpo.borders import Borders
 from ocpi_cpo.client import GuardedClient
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection, Connections, Endpoint, InboundToken
@@ -368,7 +368,7 @@ class OcpiService:
                 for own in () if self._reserving is None else self._reserving.unheard():
                     self._let_go(own)
                 supervisor.keep("news to partners", self._spread_news)
-                supervisor.every(LOOK_EVERY_SECONDS, "tariff borders", self.borders.look)
+                supervisor.keep("tariff borders", self.borders.run)
                 supervisor.every(
                     # Not at the hour: partners shall not be asked by everybody at once.
                     self._config.pull_tokens_every.total_seconds() * uniform(0.9, 1.1),

@@ -113,8 +113,14 @@ class Offers:
         return (partner, tariff) in self._took
 
     def forget(self, tariff: TariffId) -> None:
-        """A tariff has changed: whoever had it has it no more."""
-        for key in [key for key in self._took if self.base_of(key[1]) == tariff]:
+        """A tariff has changed: whoever had it has it no more. Whoever reads one price keeps being
+        billed the one that it was shown, until it takes another."""
+        gone = [
+            (partner, id)
+            for partner, id in self._took
+            if self.base_of(id) == tariff and not self.reads_headline(partner)
+        ]
+        for key in gone:
             del self._took[key]
 
     # -- forms of one tariff

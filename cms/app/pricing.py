@@ -38,6 +38,8 @@ from cms.domain.topology import Connector
 
 CHANGES = "prices.changes"
 BOOKS = "prices.books"
+HEADLINES = "prices.headlines"
+"""What each partner that reads one price only was shown last, by partner and tariff."""
 
 READ_TARIFF = "tariff-read"
 """Kind of the delivery row of a partner that read a tariff itself."""
@@ -105,6 +107,9 @@ class Pricing:
                 form = self._form(change, told.partner)
                 if told.state == "delivered" and form is not None:
                     self._offers.took(told.partner, form)
+        for key, body in (await self._store.documents(HEADLINES)).items():
+            partner = PartnerId(key.partition(" ")[0])
+            self._offers.took(partner, plain.from_text(Tariff, body.decode()))
 
     # -- price books
 

@@ -239,8 +239,8 @@ class Courier:
         told = await self._put(connection, url, body, "tariff", id, sender=party)
         if told.result is Result.DONE:
             place = f"{connection.generation} {party}"
+            await self._render.took(self._partner, form)  # first: what says delivered is known
             await self._keep_delivery("tariff", id, "delivered", place=place)
-            await self._render.took(self._partner, form)
         return told
 
     async def _tariffs_first(self, connection: Connection, body: Json) -> Told:

@@ -168,12 +168,11 @@ async def test_a_version_is_pushed_ahead_and_its_acknowledgement_is_seen(tmp_pat
         assert (change["id"], change["state"]) == ("SHELF~2", "scheduled")
         assert {each["after"] for each in change["effects"]} == {"SHELF~2"}
 
-        async def acknowledged() -> bool:
-            seen = await cpo.api.get("/price-changes/SHELF~2")
-            return [each["acknowledged"] for each in seen["acknowledgements"]] == [True]
-
-        while not await acknowledged():  # the push is on its way; the test's time limit ends it
-            continue
+        await emsp.wait_for(lambda: emsp.history("tariffs", "IN", "CPO", "SHELF~2"))
+        await cpo.until_told(
+            "/price-changes/SHELF~2",
+            lambda seen: [each["acknowledged"] for each in seen["acknowledgements"]] == [True],
+        )
         assert shown(emsp, cpo) == ["SHELF"]
         gone = await cpo.api.post("/price-changes/SHELF~2/rollback")
         assert gone["state"] == "withdrawn"
