@@ -10,15 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import random
-import signal
-import socket
 import statistics
-import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,83 +26,20 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from cms.cli import stage
+from cms.cli.stage import Places, TimedFrames
 from cms.config import ConfigError
 from simulators.emsp import Driver, Emsp
 from simulators.emsp.driver import Drive, Habits
 from simulators.ledger import Ledger
 from simulators.oracle import Verdict, compare
-from simulators.station import StationConfig, StationSimulator, make
+from simulators.station import StationSimulator
 
 PARTNER = "IN*EMP"
 CARD = "DEMO-CARD-1"
-PASSWORD = "demo-{}-0123456789abcdef"
-START_SECONDS = 30
-SAMPLE_SECONDS = 2.0
 AT_ONCE_ON_SCREEN = 12
 
 console = Console()
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of charger of the demonstration."""
-
-    version: str
-    power_w: int
-    standard: str
-    power_type: str
-    format: str
-    voltage: int
-    amperage: int
-    tariff: str
-    vendor: str
-    quirks: tuple[str, ...] = ()
-
-
-KINDS = (
-    Kind("1.6", 60_000, "IEC_62196_T2_COMBO", "DC", "CABLE", 500, 120, "DC-18", "Simulated"),
-    Kind("2.0.1", 22_000, "IEC_62196_T2", "AC_3_PHASE", "SOCKET", 230, 32, "AC-12", "Simulated"),
-    Kind("1.6", 7_400, "IEC_62196_T2", "AC_1_PHASE", "SOCKET", 230, 32, "AC-12", "Simulated"),
-    Kind("2.0.1", 120_000, "IEC_62196_T2_COMBO", "DC", "CABLE", 800, 200, "DC-18", "Simulated"),
-    Kind(
-        "1.6", 30_000, "IEC_62196_T2_COMBO", "DC", "CABLE", 500, 60, "DC-18", "Oddly",
-        ("numbers-as-strings", "times-without-zone", "wrong-enum-case", "trailing-nul"),
-    ),
-)  # fmt: skip
-
-SITES = (
-    ("BLR-1", "Indiranagar", "100 Feet Road 12", "Bengaluru", "560038", "12.978370", "77.640830"),
-    ("PUN-1", "Koregaon Park", "North Main Road 3", "Pune", "411001", "18.536200", "73.893980"),
-)
-
-
-@dataclass(slots=True)
-class Places:
-    """Where everything of one demonstration lies and listens."""
-
-    folder: Path
-    ocpp: int
-    http: int
-
-    @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self.http}"
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "config.toml"
-
-
-class TimedFrames(deque[tuple[str, str]]):
-    """A charger's tap that also remembers when each frame passed."""
-
-    def __init__(self) -> None:
-        super().__init__(maxlen=2000)
-        self.times: deque[tuple[float, str, str]] = deque(maxlen=20_000)
-
-    def append(self, frame: tuple[str, str]) -> None:
-        super().append(frame)
-        self.times.append((time.monotonic(), *frame))
 
 
 @dataclass(slots=True)
@@ -133,8 +64,8 @@ def run(sessions: int, seed: int, report: Path | None, chargers: int) -> int:
     """
     chargers = max(chargers, min(sessions, 40))
     with tempfile.TemporaryDirectory(prefix="cms-demo-") as folder:
-        places = Places(Path(folder), _free_port(), _free_port())
-        places.config.write_text(_config(places, chargers))
+        places = Places(Path(folder), stage.free_port(), stage.free_port())
+        stage.write_config(places, chargers)
         try:
             return asyncio.run(_play(places, chargers, sessions, seed, report))
         except KeyboardInterrupt:
@@ -145,7 +76,7 @@ async def _play(
     places: Places, chargers: int, sessions: int, seed: int, report: Path | None
 ) -> int:
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(_server(places))
+        server = await stack.enter_async_context(stage.server(places))
         scene = await stack.enter_async_context(_scene(places, chargers, seed))
         page = await scene.http.post(f"{places.base}/api/v1/page-link")
         console.print(f"page: {places.base}{(await page.json())['path']}", soft_wrap=True)
@@ -156,53 +87,10 @@ async def _play(
         await _authorise_cards(scene)
         await _break_and_mend(scene)
         await _drain(scene)
-        await _stop(server)
+        await stage.stop(server)
     verdict, figures = _judge(scene, sessions)
     _report(figures, verdict, report)
     return 0 if not figures["mismatches"] else 1
-
-
-# ---------------------------------------------------------------- the backend's process
-
-
-@asynccontextmanager
-async def _server(places: Places) -> AsyncIterator[asyncio.subprocess.Process]:
-    log = await asyncio.to_thread((places.folder / "server.log").open, "wb")
-    server = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cms", "serve", "--config", str(places.config),
-        stdout=log, stderr=log,
-    )  # fmt: skip
-    try:
-        await _ready(server, places)
-        yield server
-    finally:
-        await _stop(server)
-        log.close()
-
-
-async def _ready(server: asyncio.subprocess.Process, places: Places) -> None:
-    async with aiohttp.ClientSession() as http:
-        for _ in range(START_SECONDS * 10):
-            if server.returncode is not None:
-                break
-            with contextlib.suppress(aiohttp.ClientError):
-                async with http.get(f"{places.base}/readyz") as answer:
-                    if answer.status == 200:
-                        return
-            await asyncio.sleep(0.1)
-    tail = await asyncio.to_thread((places.folder / "server.log").read_text)
-    raise ConfigError(f"the backend did not start: {tail[-2000:]}")
-
-
-async def _stop(server: asyncio.subprocess.Process) -> None:
-    if server.returncode is None:
-        server.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(15):
-                await server.wait()
-        except TimeoutError:
-            server.kill()
-            await server.wait()
 
 
 # ---------------------------------------------------------------- chargers and partner
@@ -212,40 +100,15 @@ async def _stop(server: asyncio.subprocess.Process) -> None:
 async def _scene(places: Places, chargers: int, seed: int) -> AsyncIterator[Scene]:
     ledger = Ledger()
     async with AsyncExitStack() as stack:
-        told = json.loads(await asyncio.to_thread((places.folder / "operator.json").read_text))
-        headers = {"Authorization": f"Bearer {told['key']}"}
-        http = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
+        http = await stack.enter_async_context(stage.operator(places))
         partner = await stack.enter_async_context(Emsp(country_code="IN", party_id="EMP"))
         await _register(partner, places, http)
         stations = [
-            await _station(stack, places, number, ledger, seed) for number in range(chargers)
+            await stage.station(stack, places, number, ledger, seed) for number in range(chargers)
         ]
         async with asyncio.timeout(60):
             await asyncio.gather(*(each.booted(timeout=60) for each in stations))
         yield Scene(places, stations, partner, http, ledger)
-
-
-async def _station(
-    stack: AsyncExitStack, places: Places, number: int, ledger: Ledger, seed: int
-) -> StationSimulator:
-    kind = KINDS[number % len(KINDS)]
-    station = StationSimulator(
-        StationConfig(
-            identity=_identity(number),
-            url=f"ws://127.0.0.1:{places.ocpp}/ocpp",
-            version=kind.version,
-            password=PASSWORD.format(number),
-            vendor=kind.vendor,
-            power_w=kind.power_w,
-            sample_interval=SAMPLE_SECONDS,
-            register_wh=random.Random(f"{seed}/{number}").randrange(10_000, 9_000_000),
-            make=make(kind.quirks),
-            seed=seed,
-        ),
-        ledger,
-    )
-    station.tap.frames = TimedFrames()
-    return await stack.enter_async_context(station)
 
 
 async def _register(partner: Emsp, places: Places, http: aiohttp.ClientSession) -> None:
@@ -348,7 +211,7 @@ async def _picture(scene: Scene) -> Group:
 
 
 def _judge(scene: Scene, sessions: int) -> tuple[Verdict, dict[str, Any]]:
-    ours = [json.loads(line) for line in _export(scene.places).splitlines()]
+    ours = stage.export(scene.places)
     chargers = list(scene.ledger.entries)
     verdict = compare(chargers, scene.partner.ledger.lines, ours)
     delivered = [each for each in chargers if each["kind"] == "delivered"]
@@ -380,15 +243,6 @@ def _judge(scene: Scene, sessions: int) -> tuple[Verdict, dict[str, Any]]:
             "start_to_charger": _percentiles(_start_latencies(scene)),
         },
     }
-
-
-def _export(places: Places) -> str:
-    file = places.folder / "ledger.jsonl"
-    command = [sys.executable, "-m", "cms", "export", "ledger", str(file)]
-    code = os.spawnv(os.P_WAIT, sys.executable, [*command, "--config", str(places.config)])
-    if code != 0:
-        raise ConfigError(f"the ledger could not be exported (exit code {code})")
-    return file.read_text()
 
 
 def _start_latencies(scene: Scene) -> list[float]:
@@ -431,70 +285,3 @@ def _report(figures: dict[str, Any], verdict: Verdict, report: Path | None) -> N
     for each in figures["mismatches"][:20]:
         console.print(f"MISMATCH {each}", markup=False)
     console.print(verdict.print_line("demo", "-"), soft_wrap=True)
-
-
-# ---------------------------------------------------------------- the config
-
-
-def _identity(number: int) -> str:
-    return f"DEMO-{number + 1:03d}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _config(places: Places, chargers: int) -> str:
-    """Write a config in the words of config.example.toml; JSON text is TOML text for strings."""
-    lines = [
-        "[ocpp]", 'host = "127.0.0.1"', f"port = {places.ocpp}",
-        "[http]", 'host = "127.0.0.1"', f"port = {places.http}",
-        f"operator_file = {json.dumps(str(places.folder / 'operator.json'))}",
-        "[database]", f"url = {json.dumps(f'sqlite:///{places.folder}/demo.db')}",
-        "[party]", 'name = "Demo Charging"',
-        "[charging]", "session_push_seconds = 2.0",
-        "[ocpi]", "allow_private_addresses = true",
-        *_tariffs(),
-        *_sites(),
-    ]  # fmt: skip
-    for number in range(chargers):
-        lines += _charger(number)
-    return "\n".join(lines) + "\n"
-
-
-def _tariffs() -> list[str]:
-    taxes = 'taxes = [{ name = "CGST", percent = "9" }, { name = "SGST", percent = "9" }]'
-    found = []
-    for id, price in (("DC-18", "18.00"), ("AC-12", "12.50")):
-        found += [
-            "[[tariffs]]", f'id = "{id}"', 'currency = "INR"', 'basis = "gross"', taxes,
-            f'price_per_kwh = "{price}"',
-        ]  # fmt: skip
-    return found
-
-
-def _sites() -> list[str]:
-    found = []
-    for id, name, address, city, code, latitude, longitude in SITES:
-        found += [
-            "[[locations]]", f'id = "{id}"', f'name = "{name}"', f'address = "{address}"',
-            f'city = "{city}"', f'postal_code = "{code}"', 'country = "IND"',
-            f'latitude = "{latitude}"', f'longitude = "{longitude}"',
-            'time_zone = "Asia/Kolkata"',
-        ]  # fmt: skip
-    return found
-
-
-def _charger(number: int) -> list[str]:
-    kind, id = KINDS[number % len(KINDS)], _identity(number)
-    return [
-        "[[chargers]]", f'id = "{id}"', f'location = "{SITES[number % len(SITES)][0]}"',
-        f'password = "{PASSWORD.format(number)}"',
-        "[[chargers.evses]]", f'uid = "{id}*1"', f'evse_id = "IN*CPO*E{number + 1:05d}"',
-        "[[chargers.evses.connectors]]", f'standard = "{kind.standard}"',
-        f'format = "{kind.format}"', f'power_type = "{kind.power_type}"',
-        f"max_voltage = {kind.voltage}", f"max_amperage = {kind.amperage}",
-        f"max_power_w = {kind.power_w}", f'tariffs = ["{kind.tariff}"]',
-    ]  # fmt: skip

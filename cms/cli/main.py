@@ -94,9 +94,12 @@ def demo(
     seed: Annotated[int, typer.Option(help="Same seed, same sessions")] = 1,
     report: Annotated[Path | None, typer.Option(help="Write a JSON report there")] = None,
     chargers: Annotated[int, typer.Option(min=2, help="Simulated chargers")] = 8,
+    hub: Annotated[
+        bool, typer.Option("--hub", help="Four providers on three versions, three behind hubs")
+    ] = False,
 ) -> None:
     """Show the whole: backend, simulated chargers, a simulated partner, live in the terminal."""
-    raise typer.Exit(serving.demo(sessions, seed, report, chargers))
+    raise typer.Exit(serving.demo(sessions, seed, report, chargers, hub=hub))
 
 
 @app.command("check-config")

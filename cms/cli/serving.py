@@ -11,7 +11,7 @@ import structlog
 import uvloop
 
 from cms import bootstrap, observability
-from cms.cli import demonstration
+from cms.cli import demonstration, hub_demonstration
 from cms.cli.office import visit
 from cms.config import Config, ConfigError, blaming
 
@@ -70,6 +70,7 @@ def export_ledger(config: Config, to: Path | None) -> None:
         to.write_text(text)
 
 
-def demo(sessions: int, seed: int, report: Path | None, chargers: int) -> int:
-    """Run the demonstration; returns the exit code."""
-    return demonstration.run(sessions, seed, report, chargers)
+def demo(sessions: int, seed: int, report: Path | None, chargers: int, *, hub: bool = False) -> int:
+    """Run the demonstration, or the one with hubs; returns the exit code."""
+    play = hub_demonstration.run if hub else demonstration.run
+    return play(sessions, seed, report, chargers)

@@ -233,13 +233,16 @@ class Hub:
         inbound = member.mint()
         body = {**self.credentials(member, member.version), "token": inbound}
         url = credentials_url(details)
-        http, envelope = await self.configuration(member, method, url, body, token)
+        member.settled.clear()
         try:
+            _, envelope = await self.configuration(member, method, url, body, token)
             theirs = _speech(member).read_credentials((envelope or {}).get("data"))
+            member.learn(theirs, details, member.version)
         except Wrong as error:
             member.inbound.discard(inbound)
-            raise RegistrationFailed(3001, f"{method} {url}: {http}, {error.field}") from error
-        member.learn(theirs, details, member.version)
+            raise RegistrationFailed(3001, f"{method} {url}: {error.field}: {error}") from error
+        finally:
+            member.settled.set()
 
     async def look_at(self, member: Member, theirs: Credentials, version: str) -> None:
         """Take over what a platform sent: fetch its endpoints with its token.

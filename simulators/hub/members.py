@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -43,6 +44,7 @@ class Member:
         outbound: with which we call it; ``None`` while it is not registered.
         endpoints: its URLs by (module, role).
         roles: as it registered them: role, party_id, country_code, business_details.
+        settled: cleared while we send it our credentials; a push that overtakes its answer waits.
     """
 
     version: str
@@ -52,7 +54,11 @@ class Member:
     versions_url: str | None = None
     endpoints: dict[tuple[str, str], str] = field(default_factory=dict)
     roles: list[Json] = field(default_factory=list)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
     _newest: str | None = None
+
+    def __post_init__(self) -> None:
+        self.settled.set()
 
     @property
     def registered(self) -> bool:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from simulators.hub.hub import Hub
 
 UNKNOWN_RECEIVER = 4001
+EXCHANGE_SECONDS = 30
 MAX_BODY = 16 * 1024 * 1024
 KEPT_HEADERS = ("X-Total-Count", "X-Limit", "Retry-After")
 VIA = "via"
@@ -226,6 +227,8 @@ class Server:
     async def _functional(
         self, call: Call, interface: str, module: str, segments: tuple[str, ...]
     ) -> Reply | Raw:
+        async with asyncio.timeout(EXCHANGE_SECONDS):
+            await call.platform.settled.wait()
         headers = call.request.headers
         sender = party_of(headers, "from")
         if sender is None and not self._hub.profile.routes:
