@@ -28,6 +28,7 @@ class Script:
         allowed: one of ALLOWED, or UNKNOWN (2004), or NEEDS_LOCATION (2002 unless told where).
         seconds: delay before the answer.
         reference: authorization_reference; ``None``: a fresh one.
+        only: uids of the EVSEs that it is allowed at; ``None``: where it was asked for.
         unknown_http: HTTP status that goes with 2004; partners differ (404 or 200).
     """
 
@@ -36,6 +37,7 @@ class Script:
     reference: str | None = None
     unknown_http: int = 404
     info: str | None = None
+    only: tuple[str, ...] | None = None
 
 
 POLICIES = {
@@ -181,7 +183,7 @@ def _info(script: Script, token: Json, reference: str, body: Any) -> Json:
     if allowed == "ALLOWED":
         info["authorization_reference"] = reference
     if body is not None:
-        info["location"] = body
+        info["location"] = body if script.only is None else {**body, "evse_uids": [*script.only]}
     if script.info:
         info["info"] = {"language": "en", "text": script.info}
     return info

@@ -205,6 +205,17 @@ async def test_au_04_a_partner_that_wants_the_place_is_told_it(cpo: World, emsp:
     assert untold is not None and not untold.accepted
 
 
+@reading
+@pytest.mark.parametrize(("only", "may"), [("CS1-1", True), ("CS1-2", False)])
+async def test_au_04_a_yes_for_some_evses_is_a_no_for_the_others(
+    cpo: World, emsp: Emsp, only: str, may: bool
+) -> None:
+    emsp.tokens.add("CARD1")
+    emsp.tokens.scripts["CARD1"] = Script(only=(only,))
+    decision = await cpo.service.authority.authorise(EMP, None, "CARD1", EVSE)
+    assert decision is not None and decision.accepted is may
+
+
 async def test_au_13_a_partner_that_hangs_is_given_up_at_the_deadline() -> None:
     async with running(authorise_deadline=timedelta(seconds=0.2)) as cpo, Emsp() as emsp:
         await cpo.connect(emsp)
