@@ -3,7 +3,9 @@
 OcpiError                  HTTP status, OCPI status_code, text; optional data
 ├── Malformed      400/2000  the body is no JSON
 ├── Unauthorised   401/2000  no token, an unknown one, or one without this right
-├── NotThere       404/2003  no such thing, or none that the caller may see
+├── NotThere       404/2000  no such thing, or none that the caller may see
+│   ├── NoSuchPlace   404/2003  a location, EVSE or connector
+│   └── UnknownToken  404/2004
 ├── NotAllowed     405/2000  the method does not exist here (now)
 ├── BadParameter   200/2001  a parameter or field is missing or wrong; the text names it
 ├── NotEnough      200/2002  more is needed to decide
@@ -40,6 +42,9 @@ class Unauthorised(OcpiError):
 
 class NotThere(OcpiError):
     http = 404
+
+
+class NoSuchPlace(NotThere):
     code = 2003
 
 

@@ -18,6 +18,8 @@ import orjson
 
 Json = dict[str, Any]
 
+LONGEST_URL = 255
+
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 _DATE_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+ -]\d\d:?\d\d)?", re.ASCII
@@ -70,7 +72,10 @@ def moment(text: str) -> datetime:
         raise ValueError("not a DateTime like 2026-01-31T12:00:00Z")
     date, time, fraction, zone = found.groups()
     read = datetime.fromisoformat(f"{date}T{time}.{(fraction or '0')[:6]:0<6}{_zone(zone)}")
-    return read.astimezone(UTC)
+    try:
+        return read.astimezone(UTC)
+    except OverflowError:  # the first or the last hours of the calendar, with an offset
+        raise ValueError("a moment outside the calendar") from None
 
 
 def _zone(zone: str | None) -> str:
@@ -139,6 +144,11 @@ def next_link(headers: Mapping[str, str]) -> str | None:
     """
     found = _NEXT.search(headers.get("Link", ""))
     return found.group(1) if found else None
+
+
+def fitting(url: str | None) -> str | None:
+    """Return an address that fits OCPI's URL; one that is longer cannot be cut, and is left out."""
+    return url if url is not None and len(url) <= LONGEST_URL else None
 
 
 def shortened(text: str, limit: int) -> str:

@@ -7,7 +7,7 @@ import orjson
 from cms.app.catalogue import EvsePlace
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.envelope import Reply, joined
-from ocpi_cpo.errors import NotThere
+from ocpi_cpo.errors import NoSuchPlace
 from ocpi_cpo.pages import Group, Network, Pages
 from ocpi_cpo.paging import Window, page_headers, page_sizes, window
 from ocpi_cpo.server import Call, Route
@@ -56,13 +56,13 @@ class Locations:
     async def _location(self, call: Call) -> Reply:
         site = self._network.site(call.path[0], self._network.group(call.caller.partner))
         if site is None:
-            raise NotThere("no such location")
+            raise NoSuchPlace("no such location")
         return Reply(orjson.Fragment(self._pages.one(site.id, call.caller.partner).body))
 
     async def _evse(self, call: Call) -> Reply:
         place, group = self._place(call)
         if place is None:
-            raise NotThere("no such EVSE")
+            raise NoSuchPlace("no such EVSE")
         return Reply(self._network.dialect.evse(self._network.view(place, group)))
 
     def _place(self, call: Call) -> tuple[EvsePlace | None, Group]:
@@ -78,6 +78,6 @@ class Locations:
             else None
         )
         if place is None or plug is None:
-            raise NotThere("no such connector")
+            raise NoSuchPlace("no such connector")
         view = self._network.view(place, group)
         return Reply(self._network.dialect.connector(plug, view))

@@ -21,7 +21,7 @@ from cms.domain.tariff import (
     TariffKind,
 )
 from ocpi_cpo.versions.v221 import models
-from ocpi_cpo.wire import shortened
+from ocpi_cpo.wire import fitting, shortened
 
 _DIMENSION: dict[Dimension, Any] = {
     Dimension.ENERGY: "ENERGY",
@@ -57,7 +57,7 @@ def tariff(own: Tariff, party: PartnerId, last_updated: datetime) -> models.Tari
         currency=own.currency,
         type=None if own.kind is None else _KIND[own.kind],
         tariff_alt_text=texts(own.names),
-        tariff_alt_url=own.alt_url,
+        tariff_alt_url=fitting(own.alt_url),
         min_price=_limit(own, own.min_price),
         max_price=_limit(own, own.max_price),
         elements=tuple(_element(own, each) for each in own.elements),

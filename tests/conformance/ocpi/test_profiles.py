@@ -443,7 +443,7 @@ async def test_ve_02_the_module_is_offered_as_receiver_in_both_newer_versions_on
         whole = {"identifier": "chargingprofiles", "role": "RECEIVER", "url": url}
         assert found == ([whole] if offered else [])
     heard = await ask("GET", "/2.1.1/chargingprofiles/x")
-    assert (heard.http, heard.code) == (404, 2003)
+    assert (heard.http, heard.code) == (404, 2000)
 
 
 async def test_cf_01_2_3_0_speaks_the_same(cpo: World) -> None:
