@@ -288,7 +288,8 @@ def _parking(place: EvsePlace) -> list[EvseParking]:
 
 
 def _defined(station: ChargingStation, site: Location) -> datetime | None:
-    known = [each for each in (station.created_at, site.created_at) if each is not None]
+    moments = (station.created_at, station.changed_at, site.created_at)
+    known = [each for each in moments if each is not None]
     return max(known) if known else None
 
 

@@ -121,9 +121,12 @@ class Administration:
                 from_file=by.who == FILE,
                 created_at=before.created_at if before else self._clock(),
                 published=station.live or (before is not None and before.seen),
+                changed_at=before.changed_at if before else None,
             )
             if new == before:
                 return new
+            if before is not None:
+                new = replace(new, changed_at=self._clock())
             await self._put_station(new, before, by)
             return new
 

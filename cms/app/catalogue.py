@@ -102,7 +102,8 @@ class Catalogue:
         """Replace a station and its EVSEs; ids that it no longer has lead nowhere."""
         before = self.stations.get(station.id)
         if before is not None:
-            self._by_location[before.location].pop(before.id, None)
+            if before.location != station.location:  # otherwise it keeps its place among others
+                self._by_location[before.location].pop(before.id, None)
             for evse in before.evses:
                 self._by_uid.pop(evse.uid.casefold(), None)
                 if evse.evse_id is not None:

@@ -228,6 +228,7 @@ class ChargingStation:
             vanishes; it is told as PLANNED or REMOVED from then on.
         reserves_any: it can hold any one of its EVSEs, without saying which, until the driver is
             there.
+        changed_at: when it was last replaced by something else.
     """
 
     id: StationId
@@ -239,6 +240,7 @@ class ChargingStation:
     created_at: datetime | None = None
     published: bool = False
     reserves_any: bool = False
+    changed_at: datetime | None = None
 
     def evse(self, number: int) -> Evse | None:
         if 0 < number <= len(self.evses):  # as a rule they are numbered from 1, in order

@@ -21,7 +21,7 @@ from cms.domain.topology import (
 )
 from cms.domain.topology import Connector as Plug
 from ocpi_cpo.versions.v221 import models, prices
-from ocpi_cpo.wire import shortened
+from ocpi_cpo.wire import fitting, shortened
 
 STATUS: dict[EvseStatus, models.Status] = {
     EvseStatus.AVAILABLE: "AVAILABLE",
@@ -35,10 +35,7 @@ STATUS: dict[EvseStatus, models.Status] = {
     EvseStatus.UNKNOWN: "UNKNOWN",
 }
 
-NOT_SERVED = frozenset({"CHARGING_PROFILE_CAPABLE"})
-"""What the hardware may be able to do and we do not offer; an EVSE must not claim it."""
-
-_CAPABILITIES = frozenset(get_args(models.Capability)) - NOT_SERVED
+_CAPABILITIES = frozenset(get_args(models.Capability))
 _DAWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -137,7 +134,7 @@ def connector(plug: Plug, view: EvseView) -> models.Connector:
         max_amperage=plug.max_amperage,
         max_electric_power=plug.max_power_w,
         tariff_ids=tuple(view.tariffs(plug)) or None,
-        terms_and_conditions=plug.terms_url,
+        terms_and_conditions=fitting(plug.terms_url),
         last_updated=min(view.defined_at or view.last_updated, view.last_updated),
     )
 
@@ -171,14 +168,15 @@ def _images(images: Sequence[Image]) -> tuple[models.Image, ...] | None:
     return (
         tuple(
             models.Image(
-                url=each.url,
-                thumbnail=each.thumbnail,
+                url=url,
+                thumbnail=fitting(each.thumbnail),
                 category=each.category,
                 type=each.type,
                 width=each.width,
                 height=each.height,
             )
             for each in images
+            if (url := fitting(each.url)) is not None
         )
         or None
     )
@@ -199,7 +197,9 @@ def _schedule(own: Evse) -> tuple[models.StatusSchedule, ...] | None:
 def _business(business: Business | None) -> models.BusinessDetails | None:
     if business is None:
         return None
-    return models.BusinessDetails(name=shortened(business.name, 100), website=business.website)
+    return models.BusinessDetails(
+        name=shortened(business.name, 100), website=fitting(business.website)
+    )
 
 
 def _hours(opening: OpeningTimes) -> models.Hours:

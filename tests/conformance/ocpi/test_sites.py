@@ -305,7 +305,12 @@ async def test_lo_28_what_we_do_not_offer_is_not_claimed(cpo: World, ask: Asker)
     wide = ("RFID_READER", "RESERVABLE", "CHARGING_PROFILE_CAPABLE", "UNLOCK_CAPABLE", "DANCES")
     await change_evse(cpo, capabilities=wide)
     evse = (await ask("GET", f"{WHERE}/CS1-1")).data
-    assert evse["capabilities"] == ["RFID_READER", "RESERVABLE", "UNLOCK_CAPABLE"]
+    assert evse["capabilities"] == [
+        "RFID_READER",
+        "RESERVABLE",
+        "CHARGING_PROFILE_CAPABLE",
+        "UNLOCK_CAPABLE",
+    ]
 
 
 @reading
