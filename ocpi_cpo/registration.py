@@ -504,7 +504,19 @@ class Registration:
         for party in [partner] if hub else [role.id for role in theirs.roles]:
             if self._holder(party) not in (None, partner):
                 log.error("partner.claims_foreign_party", partner=partner, party=party)
+                self._errand("tell of a foreign claim", self._claimed(partner, party))
                 raise BadParameter(f"roles: {party} is registered by somebody else")
+
+    async def _claimed(self, partner: PartnerId, party: PartnerId) -> None:
+        item = WorkItem(
+            f"claims-foreign-party:{partner}:{party}",
+            WorkType.SECURITY,
+            f"partner:{partner}",
+            self._clock(),
+            evidence={"claimed": party, "held_by": self._holder(party)},
+            actions=(WorkAction.DISMISS,),
+        )
+        await self._store.commit([PutWorkItem(item)])
 
     def _holder(self, party: PartnerId) -> PartnerId | None:
         """Return whose connection leads to *party*. What a hub only lists, it does not hold."""
@@ -546,6 +558,8 @@ class Registration:
         """Do as ``_look`` says, where everything can be read."""
         guess = dialect or dialect_of(None)
         data, _ = await self._get(connection, url, token, guess.raw_tokens)
+        if not isinstance(data, list):
+            raise ClientApi("your versions are no list")
         versions = guess.read_versions(data)
         dialect = dialect or newest_common(self._config.versions, versions)
         if dialect is None or dialect.version not in versions:

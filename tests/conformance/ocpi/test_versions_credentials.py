@@ -15,7 +15,7 @@ from cms.domain.audit import WorkType
 from cms.domain.partner import PartnerState
 from ocpi_cpo.auth import Access, digest
 from ocpi_cpo.connections import InboundToken, LinkState
-from ocpi_cpo.errors import NoEndpoints, NoVersion, OcpiError
+from ocpi_cpo.errors import ClientApi, NoEndpoints, NoVersion, OcpiError
 from simulators.emsp.client import RegistrationFailed
 from simulators.emsp.faults import Fault, Kind
 from simulators.emsp.partner import INTERFACES, Emsp
@@ -26,7 +26,9 @@ from tests.conformance.statements import reading
 async def test_ve_01_and_02_versions_lead_to_details_with_every_endpoint(ask: Asker) -> None:
     versions = (await ask("GET", "/versions")).data
     assert [each["version"] for each in versions] == ["2.1.1", "2.2", "2.2.1", "2.3.0"]
-    details = (await ask("GET", versions[1]["url"])).data
+    address = next(each["url"] for each in versions if each["version"] == "2.2.1")
+    details = (await ask("GET", address)).data
+    assert details["version"] == "2.2.1"
     offered = {(each["identifier"], each["role"]) for each in details["endpoints"]}
     assert offered == {
         ("credentials", "SENDER"),
@@ -273,9 +275,12 @@ async def test_cr_12_and_vers_as_sender_we_do_not_post_to_a_partner_that_lacks_w
 
 
 async def test_cr_12_a_partner_without_our_version_is_told_apart(cpo: World) -> None:
-    async with Emsp() as emsp:
+    async with Emsp(versions=("9.9",)) as emsp:
         await cpo.invite()
         with pytest.raises(NoVersion):
+            await cpo.service.register(EMP, emsp.versions_url, emsp.hand_out_token(), "test")
+        assert {each.method for each in emsp.arrivals} == {"GET"}
+        with pytest.raises(ClientApi):
             # its details address answers an object, not the list of versions
             await cpo.service.register(EMP, emsp.details_url, emsp.hand_out_token(), "test")
 
