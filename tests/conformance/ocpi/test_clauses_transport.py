@@ -514,6 +514,7 @@ async def test_tr_43_a_bad_object_in_a_pulled_list_costs_the_others_nothing(cpo:
 # -- A2
 
 
+@reading
 @pytest.mark.parametrize("module", LISTS)
 async def test_pg_01_and_10_every_list_takes_all_four_and_refuses_what_is_no_number(
     cpo: World, ask: Asker, module: str

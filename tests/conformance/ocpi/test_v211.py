@@ -72,7 +72,7 @@ from tests.conformance.ocpi.world import (
     token,
     until_kept,
 )
-from tests.conformance.statements import reading
+from tests.conformance.statements import reading, statement
 
 PARTIES = ("country_code", "party_id")
 
@@ -305,6 +305,7 @@ async def test_b1_09_a_partner_without_what_we_need_gets_3003(cpo: World) -> Non
 
 
 @reading
+@statement("PG-02")
 async def test_b1_10_date_from_is_included_and_date_to_is_not(cpo: World, plain: Asker) -> None:
     [site] = (await plain("GET", "/2.1.1/locations")).data
     at = cpo.service.pages.network.updated(cpo.catalogue.locations[SITE]).isoformat()[:-6] + "Z"
