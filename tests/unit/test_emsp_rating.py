@@ -135,6 +135,15 @@ def test_half_a_cent_of_a_shelf_price_survives_its_shortened_net_price() -> None
     )
 
 
+def test_what_is_next_to_half_a_cent_is_not_half_a_cent() -> None:
+    """14.41582 including 18 % are 12.2167966102 net. Of 1.536 kWh that makes 18.76499959: exactly
+    17298984/921875, which is 4e-7 below half a cent. Six digits would call it half, and be wrong."""
+    cost = charged(tariff(element("ENERGY", "12.2167966102", vat="18")), "1.536")
+
+    assert Fraction(18765, 1000) - Fraction(17298984, 921875) > Fraction(4, 10**7)
+    assert (cost.excl, cost.incl) == (Decimal("18.76"), Decimal("22.14"))
+
+
 def test_minimum_clamps_each_side_for_itself() -> None:
     prices = tariff(
         element("ENERGY", "1", vat="18"),
