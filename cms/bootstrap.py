@@ -82,6 +82,7 @@ from ocpi_cpo.service import OcpiService
 from ocpp_gateway.frame_log import Direction
 from ocpp_gateway.limits import Limits
 from ocpp_gateway.server import Gateway, Version, tls_context
+from ocpp_gateway.signing import signed_readings
 from ocpp_gateway.v16.inbound import Inbound as Inbound16
 from ocpp_gateway.v16.outbound import Outbound as Outbound16
 from ocpp_gateway.v201.inbound import Inbound as Inbound201
@@ -242,6 +243,7 @@ class Parts:
             self.remote,
             utc_now,
             SettlingRules(),
+            signed_readings,
         )
         self.reserving = Reserving(
             self.store,

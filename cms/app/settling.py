@@ -8,7 +8,7 @@ says that nothing more is coming, the bill is made with the gap written on it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -22,7 +22,7 @@ from cms.app.charging import Charging
 from cms.app.former import location_at
 from cms.app.lanes import Lanes
 from cms.app.live import LiveState
-from cms.app.ports import Clock, Restored, Store
+from cms.app.ports import Clock, JournalEntry, Restored, Store
 from cms.app.rows import NOBODY, touch
 from cms.app.writes import Audit, PutCdr, PutSession, PutWorkItem, Touch, Write
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
@@ -42,6 +42,7 @@ from cms.domain.settlement import (
     settle_unused,
     withhold,
 )
+from cms.domain.signed import SignedReading, SignedRecord, signed_record
 from cms.domain.switching import Switch
 from cms.domain.tariff import Tariff
 from cms.domain.transaction import Flag, TransactionEvent
@@ -78,6 +79,15 @@ class Asking(Protocol):
     async def ask_transaction(self, station: StationId, transaction: TransactionId) -> Answer: ...
 
 
+ReadSigned = Callable[[bytes], Sequence[SignedReading]]
+"""A frame as it was received -> the values in it that a meter signed. Never raises."""
+
+
+def nothing_signed(raw: bytes) -> Sequence[SignedReading]:
+    """Read no signed values: for stations of protocols that have none."""
+    return ()
+
+
 class Settling:
     def __init__(
         self,
@@ -89,6 +99,7 @@ class Settling:
         asking: Asking,
         clock: Clock,
         rules: SettlingRules = SettlingRules(),
+        read_signed: ReadSigned = nothing_signed,
     ) -> None:
         self._store = store
         self._live = live
@@ -98,6 +109,7 @@ class Settling:
         self._asking = asking
         self._clock = clock
         self._rules = rules
+        self._read_signed = read_signed
         self._due: list[tuple[datetime, int, SessionId]] = []
         self._count = 0
         self._woken = asyncio.Event()
@@ -198,12 +210,14 @@ class Settling:
         if session is None or session.status is not SessionStatus.STOPPED:
             return False
         failpoints.hit(failpoints.X3)
-        events = await self._events(id)
+        entries = await self._store.journal(id)
+        events = _events(entries)
         told = await self._fold(session, events)
         if not told.complete and forced is None and not await self._nothing_comes(session, told):
             self._later(id, self._clock() + self._rules.ask_again)
             return False
-        result = await self._result(session, told, len(events))
+        signed = await self._signed(entries)
+        result = await self._result(session, told, len(events), signed)
         async with self._lanes(session.station):
             if self._live.session(id) is not session:
                 self._later(id, self._clock())  # a fact came meanwhile: fold again
@@ -217,19 +231,21 @@ class Settling:
         Raises:
             UnitRefused: it has its bill already.
         """
-        events = await self._events(session.id)
+        entries = await self._store.journal(session.id)
+        events = _events(entries)
         told = await self._fold(session, events)
-        result = await self._result(session, told, len(events))
+        signed = await self._signed(entries)
+        result = await self._result(session, told, len(events), signed)
         async with self._lanes(session.station):
             await self._close(result, told, who)
         return result
 
-    async def _events(self, id: SessionId) -> Sequence[TransactionEvent]:
-        return [
-            entry.frame.event
-            for entry in await self._store.journal(id)
-            if entry.frame.event is not None and not entry.frame.quarantined
-        ]
+    async def _signed(self, entries: Sequence[JournalEntry]) -> SignedRecord:
+        def read() -> SignedRecord:
+            frames = (entry.frame for entry in entries if not entry.frame.quarantined)
+            return signed_record(each for frame in frames for each in self._read_signed(frame.raw))
+
+        return read() if len(entries) < _LONG_RECORD else await asyncio.to_thread(read)
 
     async def _fold(self, session: Session, events: Sequence[TransactionEvent]) -> Folded:
         most_w = self._most_w(session)
@@ -237,7 +253,9 @@ class Settling:
             return fold(events, most_w=most_w)
         return await asyncio.to_thread(fold, events, most_w=most_w)
 
-    async def _result(self, session: Session, told: Folded, size: int) -> Billed | Withheld:
+    async def _result(
+        self, session: Session, told: Folded, size: int, signed: SignedRecord
+    ) -> Billed | Withheld:
         place = await self._place(session)
         if place is None:
             return withhold(session, told, "nobody knows at which EVSE it was")
@@ -251,8 +269,8 @@ class Settling:
             return withhold(session, told, "a price that it switched to is not kept")
         now = self._clock()
         if size < _LONG_RECORD:
-            return settle(session, told, tariff, place, now, switches)
-        return await asyncio.to_thread(settle, session, told, tariff, place, now, switches)
+            return settle(session, told, tariff, place, now, switches, signed)
+        return await asyncio.to_thread(settle, session, told, tariff, place, now, switches, signed)
 
     async def _switches(self, session: Session) -> Sequence[Switch] | None:
         found = []
@@ -411,6 +429,7 @@ class Settling:
             site.state,
             connector.max_voltage,
             connector.max_amperage,
+            site.home_charging,
         )
 
     async def _unassigned(self, session: Session) -> CdrPlace | None:
@@ -423,6 +442,14 @@ class Settling:
         if place is None:
             return None
         return replace(place, evse=0, evse_uid=EvseUid(""), evse_id=None, connector=0)
+
+
+def _events(entries: Sequence[JournalEntry]) -> Sequence[TransactionEvent]:
+    return [
+        entry.frame.event
+        for entry in entries
+        if entry.frame.event is not None and not entry.frame.quarantined
+    ]
 
 
 def _unknown_token(billed: Billed, now: datetime) -> WorkItem:

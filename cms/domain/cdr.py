@@ -11,6 +11,7 @@ from cms.domain.errors import InvalidValue
 from cms.domain.ids import CdrId, EvseUid, LocationId, PartnerId, SessionId, StationId
 from cms.domain.money import Price
 from cms.domain.rating import Rating
+from cms.domain.signed import SignedReading
 from cms.domain.tariff import Tariff
 from cms.domain.token import AuthMethod, Token
 from cms.domain.topology import ConnectorFormat, Coordinates, PowerType
@@ -31,6 +32,7 @@ class CdrPlace:
         evse_id: the printed id, e.g. ``"IN*CPO*E0001"``; ``None`` if it never got one.
         max_voltage, max_amperage: V and A of the connector; ``None`` in bills that are older than
             these fields.
+        home_charging: it was at a driver's home, who is to be compensated for the energy.
     """
 
     location: LocationId
@@ -53,6 +55,7 @@ class CdrPlace:
     state: str | None = None
     max_voltage: int | None = None
     max_amperage: int | None = None
+    home_charging: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Cdr:
         remark: words for people, e.g. that a minimum price applied.
         credit_of: the bill that this one takes back; ``None`` for a bill.
         replaces: the bill whose place this one takes; that one is credited.
+        signed: what the meter signed, as it came; a credit repeats it.
     """
 
     id: CdrId
@@ -97,6 +101,7 @@ class Cdr:
     remark: str | None = None
     credit_of: CdrId | None = None
     replaces: CdrId | None = None
+    signed: tuple[SignedReading, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.id) <= (36 if self.credit_of is None else 39):

@@ -21,6 +21,7 @@ from cms.domain.rated import Reservation
 from cms.domain.rating import Rating, rate
 from cms.domain.reservation import reserved_time
 from cms.domain.session import Session, SessionStatus
+from cms.domain.signed import UNSIGNED, SignedRecord
 from cms.domain.switching import Switch, tariffs_used
 from cms.domain.tariff import Dimension, Element, PriceComponent, Tariff
 from cms.domain.transaction import Flag
@@ -55,6 +56,7 @@ def settle(
     place: CdrPlace,
     now: datetime,
     switches: Sequence[Switch] = (),
+    signed: SignedRecord = UNSIGNED,
 ) -> Billed | Withheld:
     """Make the bill of a stopped session, or say why there can be none.
 
@@ -63,6 +65,7 @@ def settle(
         tariff: as it was when the session started.
         now: when the bill is made.
         switches: tariffs that took its place while the session ran.
+        signed: what its meter signed; the bill carries it and depends on none of it.
     """
     if told.withheld is not None or told.energy_wh is None:
         return withhold(session, told, told.withheld or "its energy is not known")
@@ -80,7 +83,9 @@ def settle(
     )
     prices = tariffs_used(rating, tariff, switches)
     done = replace(_as_told(session, told), status=SessionStatus.COMPLETED)
-    cdr = _bill(done, told, prices, place, rating, usages, now)
+    cdr = _bill(done, told, prices, place, rating, usages, now, signed)
+    if signed.left_out:
+        done = replace(done, flags=done.flagged(Flag.SIGNED_LEFT_OUT))
     beyond = _overshoot(done, told.energy_wh, rating)
     if beyond is not None:
         done = replace(done, flags=done.flagged(Flag.OVERSHOT))
@@ -199,6 +204,7 @@ def _bill(
     rating: Rating,
     usages: tuple[Usage, ...],
     now: datetime,
+    signed: SignedRecord,
 ) -> Cdr:
     started_at = told.started_at or usages[0].start if usages else session.started_at
     ended_at = told.ended_at or session.ended_at or started_at
@@ -219,11 +225,12 @@ def _bill(
         now,
         rating.total,
         reference=session.reference,
-        remark=_remark(told),
+        remark=_remark(told, signed),
+        signed=signed.kept,
     )
 
 
-def _remark(told: Folded) -> str | None:
+def _remark(told: Folded, signed: SignedRecord) -> str | None:
     """Say on the bill what its reader should know of the record."""
     missing = [str(low) if low == high else f"{low}-{high}" for low, high in told.gaps]
     words = []
@@ -231,6 +238,8 @@ def _remark(told: Folded) -> str | None:
         words.append(f"messages {', '.join(missing)} of the charger never arrived")
     if told.dark:
         words.append("the site had no power for a time, which is not billed")
+    if signed.left_out:
+        words.append(f"{signed.left_out} signed meter values do not fit on a bill")
     return "; ".join(words) or None
 
 

@@ -53,6 +53,7 @@ class Flag(StrEnum):
     DARK = "dark"
     STITCHED = "stitched"
     OVERSHOT = "overshot"
+    SIGNED_LEFT_OUT = "signed_left_out"
 
 
 @quick

@@ -17,6 +17,7 @@ from cms.domain.errors import UnitRefused
 from cms.domain.ids import CdrId, LocationId, ReservationId, SessionId, TransactionId
 from cms.domain.reservation import ReservationState
 from cms.domain.session import SessionStatus
+from cms.domain.signed import Nature, SignedReading
 from cms.domain.tariff import tariff_hash
 from cms.domain.token import Verdict
 from tests.contract import samples as x
@@ -108,6 +109,15 @@ async def test_a_bill_is_never_replaced(store: Store) -> None:
         await store.commit([w.PutCdr(x.cdr(wh=2000))])
     kept = await store.cdr(CdrId("b1"))
     assert kept is not None and kept.cdr.energy_wh == 1000
+
+
+async def test_a_bill_keeps_what_the_meter_signed_to_the_letter(store: Store) -> None:
+    reading = SignedReading(Nature.START, "pLäin\n", "AbC+/=" * 800, "OCMF", "KeY=")
+    end = SignedReading(Nature.END, "", "aBc=", "UNKNOWN")
+    bill = replace(x.cdr(), signed=(reading, end))
+    await store.commit([w.PutCdr(bill)])
+    kept = await store.cdr(bill.id)
+    assert kept is not None and kept.cdr == bill
 
 
 async def test_a_transaction_number_belongs_to_one_session_of_a_station(store: Store) -> None:

@@ -14,6 +14,7 @@ from cms.domain.commands import Answer, AskTransaction, Outcome
 from cms.domain.errors import StoreDown
 from cms.domain.plain import to_plain
 from cms.domain.session import Limit, SessionStatus
+from cms.domain.signed import Nature, SignedReading
 from cms.domain.transaction import EventKind, Flag
 from tests.unit.world import CS1, EMS, World
 
@@ -265,3 +266,27 @@ async def test_a_bill_calls_the_site_what_it_was_called_at_the_start(
     monkeypatch.setattr(type(world.store), "audit", audit, raising=False)
     await world.settling.settle_due()
     assert world.bill().place.address == before.address != "New Street"
+
+
+async def test_a_bill_of_a_home_that_nobody_is_shown_says_that_it_was_a_home(
+    world: World,
+) -> None:
+    for site in list(world.catalogue.locations.values()):
+        world.catalogue.put_location(replace(site, publish=False, home_charging=True))
+    await _charged(world)
+    await world.settling.settle_due()
+
+    assert world.bill().place.home_charging
+
+
+async def test_a_bill_carries_what_the_frames_of_its_session_hold_signed(world: World) -> None:
+    world.settling._read_signed = lambda raw: (
+        SignedReading(Nature.END, "p", raw.decode("latin-1")[:10] + "x" * 5_000, "OCMF"),
+        SignedReading(Nature.START, "p", "aBc", "OCMF"),
+    )
+    await _charged(world)
+    await world.settling.settle_due()
+
+    assert [each.signed for each in world.bill().signed] == ["aBc"]
+    assert "do not fit on a bill" in (world.bill().remark or "")
+    assert Flag.SIGNED_LEFT_OUT in world.session().flags

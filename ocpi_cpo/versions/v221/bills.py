@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -13,6 +13,7 @@ from cms.domain.cdr import Cdr, CdrPlace
 from cms.domain.money import Price, to_decimal
 from cms.domain.rated import Period, Rating
 from cms.domain.session import Session, SessionStatus
+from cms.domain.signed import Nature, SignedReading
 from cms.domain.tariff import Dimension
 from cms.domain.topology import Evse, Location
 from cms.domain.usage import UsageKind
@@ -30,6 +31,14 @@ NO_CURRENCY = "XXX"
 VOLUME_DIGITS = 8
 """Places of hours and of energies that do not end on a watt-hour."""
 
+LONGEST_KEY = 512
+"""A longer public key is left out: a part of it checks nothing."""
+
+_NATURES: dict[Nature, Any] = {
+    Nature.START: "Start",
+    Nature.INTERMEDIATE: "Intermediate",
+    Nature.END: "End",
+}
 _STATUS: dict[SessionStatus, Any] = {
     SessionStatus.RESERVED: "RESERVATION",
     SessionStatus.PENDING: "PENDING",
@@ -109,6 +118,7 @@ def cdr(own: Cdr, last_updated: datetime) -> models.Cdr:
         tariffs=tuple(prices.tariff(each, own.place.party, own.started_at) for each in own.tariffs)
         or None,
         charging_periods=tuple(_periods(rating)) or (_whole(own),),
+        signed_data=_signed(own.signed),
         total_cost=price(own.total),
         total_fixed_cost=_part(rating.fixed, Dimension.FLAT in priced),
         total_energy=units.kwh(own.energy_wh),
@@ -123,7 +133,24 @@ def cdr(own: Cdr, last_updated: datetime) -> models.Cdr:
         remark=own.remark and shortened(own.remark, 255),
         credit=own.credit or None,
         credit_reference_id=own.credit_of,
+        home_charging_compensation=own.place.home_charging or None,
         last_updated=last_updated,
+    )
+
+
+def _signed(own: Sequence[SignedReading]) -> models.SignedData | None:
+    if not own:
+        return None
+    keys = [key for each in own if (key := each.public_key) and len(key) <= LONGEST_KEY]
+    return models.SignedData(
+        encoding_method=own[0].encoding,
+        public_key=keys[0] if keys else None,
+        signed_values=tuple(
+            models.SignedValue(
+                nature=_NATURES[each.nature], plain_data=each.plain, signed_data=each.signed
+            )
+            for each in own
+        ),
     )
 
 

@@ -418,6 +418,18 @@ class CdrLocation(Model):
     connector_power_type: str
 
 
+class SignedValue(Model):
+    nature: Literal["Start", "End", "Intermediate"]
+    plain_data: Annotated[str, StringConstraints(max_length=5000)]
+    signed_data: Annotated[str, StringConstraints(max_length=5000)]
+
+
+class SignedData(Model):
+    encoding_method: Id36
+    public_key: Annotated[str, StringConstraints(max_length=512)] | None = None
+    signed_values: tuple[SignedValue, ...] = Field(min_length=1)
+
+
 class Cdr(Model):
     country_code: Country2
     party_id: Party
@@ -433,6 +445,7 @@ class Cdr(Model):
     currency: Currency
     tariffs: tuple[Tariff, ...] | None = None
     charging_periods: tuple[ChargingPeriod, ...] = Field(min_length=1)
+    signed_data: SignedData | None = None
     total_cost: Price
     total_fixed_cost: Price | None = None
     total_energy: Decimal
@@ -445,6 +458,7 @@ class Cdr(Model):
     remark: Annotated[str, _text(255)] | None = None
     credit: bool | None = None
     credit_reference_id: Id39 | None = None
+    home_charging_compensation: bool | None = None
     last_updated: When
 
 
