@@ -348,6 +348,7 @@ class Location:
         publish: whether apps may show it to everybody.
         publish_to: whose drivers may see it all the same; only where it is not published.
         changed_at: when it was last replaced by something else; the audit knows what was before.
+        home_charging: a driver's own home: bills say that its driver is to be compensated.
         roaming: whether partners hear of it at all; False is a purely private site.
         help_phone: whom drivers may call, at most 25 characters.
         site_secret: path secret of the enrolment lane; None = nobody enrols here.
@@ -382,6 +383,7 @@ class Location:
     images: tuple[Image, ...] = ()
     energy_mix: EnergyMix | None = None
     changed_at: datetime | None = None
+    home_charging: bool = False
 
     def __post_init__(self) -> None:
         if self.publish and self.publish_to:

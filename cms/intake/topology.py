@@ -247,6 +247,7 @@ class LocationIn(Intake):
     facilities: tuple[str, ...] = ()
     publish_to: tuple[AllowedTokenIn, ...] = ()
     roaming: bool = True
+    home_charging: bool = False
     directions: tuple[TextIn, ...] = ()
     images: tuple[ImageIn, ...] = ()
     energy_mix: EnergyMixIn | None = None
@@ -274,6 +275,7 @@ class LocationIn(Intake):
             facilities=self.facilities,
             publish_to=values_of("publish_to", self.publish_to, AllowedTokenIn.value),
             roaming=self.roaming,
+            home_charging=self.home_charging,
             directions=_texts(self.directions),
             images=values_of("images", self.images, ImageIn.value),
             energy_mix=None if self.energy_mix is None else self.energy_mix.value(),

@@ -1,0 +1,39 @@
+"""Bills of charging at a driver's home (A8)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cms.app.writes import PutCdr, Touch
+from cms.domain.ids import LocationId
+from ocpi_cpo.versions.offered import DIALECTS
+from simulators.emsp.partner import Emsp
+from tests.conformance.ocpi.world import Asker, World, bill_of, now
+
+
+async def test_cd_24_a_bill_of_a_home_says_so_and_a_home_need_not_be_published(
+    cpo: World, emsp: Emsp, ask: Asker
+) -> None:
+    session = await cpo.session()
+    bill = bill_of(replace(session, ended_at=now()))
+    home = replace(bill.place, location=LocationId("HOME"), home_charging=True)
+    bill = replace(bill, place=home)
+    done = await cpo.store.commit([PutCdr(bill), Touch("cdr", bill.id, bill.owner)])
+    cpo.live.publish(done.touched)
+    await emsp.wait_for(lambda: emsp.store.cdrs)
+    [read] = (await ask("GET", "/2.2.1/cdrs")).data
+    [pushed] = emsp.store.cdrs.values()
+    for each in (read, pushed):
+        assert each["home_charging_compensation"] is True
+        assert each["cdr_location"]["id"] == "HOME"  # a place that no partner was ever sent
+    assert "HOME" not in emsp.store.locations
+
+
+async def test_cd_24_other_bills_and_older_versions_say_nothing_of_homes(cpo: World) -> None:
+    session = await cpo.session()
+    bill = bill_of(replace(session, ended_at=now()))
+    home = replace(bill, place=replace(bill.place, home_charging=True))
+    told = {version: each.cdr(home, now()) for version, each in DIALECTS.items()}
+    name = "home_charging_compensation"
+    assert [version for version in told if name in told[version]] == ["2.2.1", "2.3.0"]
+    assert name not in DIALECTS["2.2.1"].cdr(bill, now())
