@@ -331,6 +331,7 @@ class Parts:
             live=self.live,
             administration=self.administration,
             remote=self.remote,
+            settling=self.settling,
             profiling=self.profiling,
             reserving=self.reserving,
             sums=self.store,
@@ -362,7 +363,7 @@ class Parts:
     async def start(self) -> None:
         """Take up what memory lost, what the file says, and what a crash left undone."""
         self.events.restore(self.kept)
-        self.settling.restore(self.kept)
+        await self.settling.restore(self.kept)
         self.limiting.restore()
         self.power_cuts.restore()
         await self.profiling.restore()

@@ -24,11 +24,20 @@ from cms.app.lanes import Lanes
 from cms.app.live import LiveState
 from cms.app.ports import Clock, JournalEntry, Restored, Store
 from cms.app.rows import NOBODY, touch
-from cms.app.writes import Audit, PutCdr, PutSession, PutWorkItem, Touch, Write
+from cms.app.writes import (
+    Audit,
+    DropDocument,
+    PutCdr,
+    PutDocument,
+    PutSession,
+    PutWorkItem,
+    Touch,
+    Write,
+)
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem, WorkType
-from cms.domain.cdr import CdrPlace
+from cms.domain.cdr import Cdr, CdrPlace
 from cms.domain.commands import Answer, Outcome
-from cms.domain.errors import StoreDown, UnitRefused
+from cms.domain.errors import Conflict, StoreDown, UnitRefused
 from cms.domain.folding import PLAUSIBLE_W, Folded, fold
 from cms.domain.ids import EvseUid, SessionId, StationId, TransactionId
 from cms.domain.session import OPEN, Session, SessionStatus
@@ -48,6 +57,9 @@ from cms.domain.tariff import Tariff
 from cms.domain.transaction import Flag, TransactionEvent
 
 log = structlog.get_logger()
+
+INVOICE = "invoice-reference"
+"""Documents: the reference that the bill of a session is to carry, until it is made."""
 
 _AT_ONCE = 64
 """Sessions settled side by side, so that their commits share a group."""
@@ -112,13 +124,16 @@ class Settling:
         self._read_signed = read_signed
         self._due: list[tuple[datetime, int, SessionId]] = []
         self._count = 0
+        self._invoices: dict[SessionId, str] = {}
         self._woken = asyncio.Event()
         charging.on_stopped = self.wake
 
     # -- when
 
-    def restore(self, kept: Restored) -> None:
+    async def restore(self, kept: Restored) -> None:
         """Line up what was stopped and not settled when the last process ended."""
+        for key, body in (await self._store.documents(INVOICE)).items():
+            self._invoices[SessionId(key)] = body.decode()
         for session in kept.open_sessions:
             if session.status is SessionStatus.STOPPED:
                 self.wake(session)
@@ -300,6 +315,41 @@ class Settling:
         ongoing = answer.detail.get("ongoing", "false")
         return (ongoing, answer.detail.get("messages_waiting")) == ("false", "false")
 
+    # -- what its bill refers to
+
+    async def refer(self, session: Session, reference: str, who: str) -> None:
+        """Let the bill of *session* carry *reference*, of an invoice that will list it.
+
+        Args:
+            reference: 1 to 39 characters; takes the place of an earlier one.
+
+        Raises:
+            Conflict: the bill is made already, and bills never change.
+        """
+        async with self._lanes(session.station):
+            kept = await self._store.session(session.id)
+            if kept is None or kept.session.status is SessionStatus.COMPLETED:
+                raise Conflict(f"session {session.id} is settled: its bill does not change")
+            subject = f"session:{session.id}"
+            entry = AuditEntry(self._clock(), who, "session.referred", subject, after=reference)
+            await self._store.commit(
+                [PutDocument(INVOICE, session.id, reference.encode()), Audit(entry)]
+            )
+            self._invoices[session.id] = reference
+
+    def reference(self, id: SessionId) -> str | None:
+        """Return the invoice reference that the bill of a session will carry, if it has one."""
+        return self._invoices.get(id)
+
+    def _bill_rows(self, cdr: Cdr) -> list[Write]:
+        """Return the writes that make a bill, with the reference that was given for it."""
+        reference = self._invoices.get(cdr.session)
+        rows: list[Write] = [
+            PutCdr(replace(cdr, invoice_reference=reference)),
+            Touch("cdr", cdr.id, cdr.owner or NOBODY),
+        ]
+        return rows if reference is None else [*rows, DropDocument(INVOICE, cdr.session)]
+
     # -- what was reserved and not used
 
     async def unused(
@@ -321,11 +371,12 @@ class Settling:
         session, cdr = unused.session, unused.cdr
         rows: list[Write] = [PutSession(session), touch(session)]
         if cdr is not None:
-            rows += [PutCdr(cdr), Touch("cdr", cdr.id, session.owner or NOBODY)]
+            rows += self._bill_rows(cdr)
         return rows
 
     def closed(self, session: Session) -> None:
         """The end of an unused reservation is durable."""
+        self._invoices.pop(session.id, None)
         self._charging.settled(session)
 
     # -- the one commit
@@ -342,9 +393,8 @@ class Settling:
         now = self._clock()
         unit: list[Write] = [
             PutSession(session),
-            PutCdr(cdr),
             touch(session),
-            Touch("cdr", cdr.id, session.owner or NOBODY),
+            *self._bill_rows(cdr),
         ]
         if session.token is None and cdr.energy_wh:
             unit.append(PutWorkItem(_unknown_token(billed, now)))
@@ -382,6 +432,8 @@ class Settling:
                 raise
             done = await self._store.commit([touch(session)])
         self._charging.settled(session)
+        if session.status is SessionStatus.COMPLETED:
+            self._invoices.pop(session.id, None)
         self._live.publish(done.touched)
 
     async def _settled_before(self, session: Session) -> bool:

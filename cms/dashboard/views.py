@@ -203,6 +203,7 @@ def cdr(dated: DatedCdr) -> Json:
         "tariffs": [tariff.id for tariff in bill.tariffs],
         "trace": list(bill.trace),
         "credit_of": bill.credit_of,
+        "invoice_reference": bill.invoice_reference,
         "remark": bill.remark,
         "created_at": bill.created_at,
     }

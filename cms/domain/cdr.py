@@ -78,6 +78,8 @@ class Cdr:
         remark: words for people, e.g. that a minimum price applied.
         credit_of: the bill that this one takes back; ``None`` for a bill.
         replaces: the bill whose place this one takes; that one is credited.
+        invoice_reference: number of an invoice that will list it, 1 to 39 characters; given
+            before the bill was made, since a bill never changes.
         signed: what the meter signed, as it came; a credit repeats it.
     """
 
@@ -102,6 +104,7 @@ class Cdr:
     credit_of: CdrId | None = None
     replaces: CdrId | None = None
     signed: tuple[SignedReading, ...] = ()
+    invoice_reference: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.id) <= (36 if self.credit_of is None else 39):

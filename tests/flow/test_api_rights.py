@@ -67,6 +67,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/sessions.csv"): Case("/sessions.csv", listing=True),
     ("GET", "/sessions/{id}"): Case("/sessions/{session}"),
     ("GET", "/sessions/{id}/timeline"): Case("/sessions/{session}/timeline"),
+    ("PUT", "/sessions/{id}/invoice-reference"): Case("/sessions/{session}/invoice-reference", {"reference": "INV-1"}, found=409),
     ("POST", "/sessions/{id}/stop"): Case("/sessions/{session}/stop", {}, found=409),
     ("GET", "/sessions/{id}/profile"): Case("/sessions/{session}/profile"),
     ("PUT", "/sessions/{id}/profile"): Case("/sessions/{session}/profile", {"limit": 7000}, found=409),

@@ -24,6 +24,8 @@ async def drive(cpo: Product, version: str, meter: SigningMeter) -> tuple[Emsp, 
     await station.session_started()
     session = await emsp.wait_for(lambda: emsp.session("r1"))
     await emsp.wait_for(lambda: emsp.session("r1")["kwh"] > 0)
+    path = f"/sessions/{session['id']}/invoice-reference"
+    await cpo.api.put(path, {"reference": "INV-2026/7"})
     stop = await emsp.stop_session(session["id"])
     assert (stop.answer, await stop.result()) == ("ACCEPTED", "ACCEPTED")
     await station.session_finished()
@@ -48,6 +50,7 @@ async def test_signed_values_reach_the_bill_as_they_came(tmp_path: Path, version
             for each, text in zip(values, meter.signed, strict=True)
         )
         assert bill["total_energy"] > 0
+        assert bill["invoice_reference_id"] == "INV-2026/7"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from cms.app.writes import PutCdr, PutSession, Touch
+from cms.app.writes import DropDocument, PutCdr, PutSession, Touch
 from cms.domain.audit import AuditEntry, WorkType
 from cms.domain.commands import Answer, AskTransaction, Outcome
-from cms.domain.errors import StoreDown
+from cms.domain.errors import Conflict, StoreDown
 from cms.domain.plain import to_plain
 from cms.domain.session import Limit, SessionStatus
 from cms.domain.signed import Nature, SignedReading
@@ -290,3 +290,29 @@ async def test_a_bill_carries_what_the_frames_of_its_session_hold_signed(world: 
     assert [each.signed for each in world.bill().signed] == ["aBc"]
     assert "do not fit on a bill" in (world.bill().remark or "")
     assert Flag.SIGNED_LEFT_OUT in world.session().flags
+
+
+async def test_a_reference_given_before_the_bill_stands_on_it_and_none_comes_after(
+    world: World,
+) -> None:
+    await _charged(world)
+    await world.settling.refer(world.session(), "OLD", "key:k")
+    await world.settling.refer(world.session(), "INV-7", "key:k")
+    await world.settling.settle_due()
+
+    assert world.bill().invoice_reference == "INV-7"
+    assert world.settling.reference(world.session().id) is None
+    assert any(isinstance(write, DropDocument) for write in world.store.units[-1])
+    with pytest.raises(Conflict):
+        await world.settling.refer(world.session(), "LATE", "key:k")
+    assert world.bill().invoice_reference == "INV-7"
+
+
+async def test_a_reference_outlives_a_restart(world: World) -> None:
+    await _charged(world)
+    await world.settling.refer(world.session(), "INV-7", "key:k")
+    again = await world.restarted()
+    await again.settling.settle_due()
+
+    assert world.bill().invoice_reference == "INV-7"
+    assert await world.store.documents("invoice-reference") == {}

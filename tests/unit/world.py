@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,11 +24,13 @@ from cms.app.supervision import Supervisor
 from cms.app.writes import (
     CommandRecord,
     Committed,
+    DropDocument,
     JoinSession,
     JournalFrame,
     KeepTariff,
     PutCdr,
     PutCommand,
+    PutDocument,
     PutEvse,
     PutRecord,
     PutReservation,
@@ -180,6 +182,15 @@ class TinyStore:
             (s for s in self.rows.values() if (s.station, s.transaction) == (station, transaction)),
             None,
         )
+
+    async def documents(self, kind: str) -> Mapping[str, bytes]:
+        kept: dict[str, bytes] = {}
+        for write in (each for unit in self.units for each in unit):
+            if isinstance(write, PutDocument) and write.kind == kind:
+                kept[write.key] = write.body
+            elif isinstance(write, DropDocument) and write.kind == kind:
+                kept.pop(write.key, None)
+        return kept
 
     async def session(self, id: SessionId) -> Any:
         found = self.rows.get(id)
@@ -355,7 +366,7 @@ class World:
         kept = await self.store.restore()
         other.catalogue.records.update((record.id, record) for record in kept.records)
         other.desk.restore(kept)
-        other.settling.restore(kept)
+        await other.settling.restore(kept)
         await other.reserving.restore(kept)
         await other.remote.give_up_unfinished(kept.unfinished_commands)
         return other

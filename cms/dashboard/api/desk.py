@@ -21,6 +21,7 @@ from cms.app.profiling import Profiling
 from cms.app.quoting import Quoting
 from cms.app.remote import Remote
 from cms.app.reserving import Reserving
+from cms.app.settling import Settling
 from cms.app.sums import Sums
 from cms.dashboard.access import Access
 from cms.dashboard.routing import Call
@@ -41,6 +42,7 @@ class Desk:
     live: LiveState
     administration: Administration
     remote: Remote
+    settling: Settling
     profiling: Profiling
     reserving: Reserving
     sums: Sums

@@ -34,12 +34,16 @@ class SessionsIn(Paged, SessionFilter):
     pass
 
 
+class InvoiceReferenceIn(Intake):
+    reference: Annotated[str, Field(min_length=1, max_length=39, pattern=r"^[\x21-\x7e]+$")]
+
+
 class HandleIn(Intake):
     handle: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 def routes(desk: Desk) -> Sequence[Route]:
-    """Return the routes of sessions; each needs the right to read."""
+    """Return the routes of sessions; all but one need the right to read only."""
     read = Right.READ
     its = Sessions(desk)
     return [
@@ -49,6 +53,13 @@ def routes(desk: Desk) -> Sequence[Route]:
         ),
         Route("GET", "/sessions/{id}", read, its.session),
         Route("GET", "/sessions/{id}/timeline", read, its.timeline),
+        Route(
+            "PUT",
+            "/sessions/{id}/invoice-reference",
+            Right.OPERATE,
+            its.refer,
+            InvoiceReferenceIn,
+        ),
         Route("GET", "/explain", read, its.explain, query=HandleIn, answer="array"),
     ]
 
@@ -81,6 +92,13 @@ class Sessions:
         """One session."""
         session = await self._desk.session(call)
         return {**views.session(session), "price": await self._price(session)}
+
+    async def refer(self, call: Call) -> Any:
+        """Give the number of the invoice that will list its bill, before the bill is made."""
+        session = await self._desk.session(call)
+        given: str = call.body.reference
+        await self._desk.settling.refer(session, given, call.caller.who)
+        return {"session": session.id, "invoice_reference": given}
 
     async def timeline(self, call: Call) -> Any:
         """Its whole story, in site time."""

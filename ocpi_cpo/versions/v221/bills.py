@@ -131,6 +131,7 @@ def cdr(own: Cdr, last_updated: datetime) -> models.Cdr:
             rating.reservation, any(line.reserved for line in rating.lines)
         ),
         remark=own.remark and shortened(own.remark, 255),
+        invoice_reference_id=own.invoice_reference,
         credit=own.credit or None,
         credit_reference_id=own.credit_of,
         home_charging_compensation=own.place.home_charging or None,

@@ -456,6 +456,7 @@ class Cdr(Model):
     total_parking_cost: Price | None = None
     total_reservation_cost: Price | None = None
     remark: Annotated[str, _text(255)] | None = None
+    invoice_reference_id: Id39 | None = None
     credit: bool | None = None
     credit_reference_id: Id39 | None = None
     home_charging_compensation: bool | None = None

@@ -1,4 +1,4 @@
-"""Bills of charging at a driver's home (A8)."""
+"""Bills of charging at a driver's home, and bills that refer to an invoice (A8)."""
 
 from __future__ import annotations
 
@@ -37,3 +37,14 @@ async def test_cd_24_other_bills_and_older_versions_say_nothing_of_homes(cpo: Wo
     name = "home_charging_compensation"
     assert [version for version in told if name in told[version]] == ["2.2.1", "2.3.0"]
     assert name not in DIALECTS["2.2.1"].cdr(bill, now())
+
+
+async def test_cd_24_a_bill_carries_the_reference_of_its_invoice_in_2_2_and_later(
+    cpo: World,
+) -> None:
+    session = await cpo.session()
+    bill = replace(bill_of(replace(session, ended_at=now())), invoice_reference="I" * 39)
+    told = {version: each.cdr(bill, now()) for version, each in DIALECTS.items()}
+    found = {v: each["invoice_reference_id"] for v, each in told.items() if v != "2.1.1"}
+    assert found == dict.fromkeys(("2.2", "2.2.1", "2.3.0"), "I" * 39)
+    assert "invoice_reference_id" not in told["2.1.1"]
