@@ -114,11 +114,37 @@ def auth_method(core: Json) -> str:
 
 
 def periods(core: Json) -> list[Json]:
-    """Return the charging periods with the dimensions that 2.1.1 has."""
-    return [
-        {"start_date_time": each["start_date_time"], "dimensions": _dimensions(each)}
-        for each in core["charging_periods"]
-    ]
+    """Return the charging periods with the dimensions that 2.1.1 has.
+
+    Times are whole seconds here, and each period ends where the next one starts: those that begin
+    within one second are one period.
+    """
+    found: list[Json] = []
+    for each in core["charging_periods"]:
+        start, parts = each["start_date_time"], _dimensions(each)
+        if found and found[-1]["start_date_time"][:_SECOND] == start[:_SECOND]:
+            found[-1]["dimensions"] = _together(found[-1]["dimensions"], parts)
+        else:
+            found.append({"start_date_time": start, "dimensions": parts})
+    return found
+
+
+_SECOND = len("2026-01-01T00:00:00")
+
+
+def _together(one: list[Json], other: list[Json]) -> list[Json]:
+    """Return the dimensions of two periods as those of one."""
+    volumes: dict[str, Any] = {}
+    for part in (*one, *other):
+        name, volume = part["type"], part["volume"]
+        before = volumes.get(name)
+        if before is None:
+            volumes[name] = volume
+        elif name.startswith(("MAX_", "MIN_")):
+            volumes[name] = (max if name.startswith("MAX_") else min)(before, volume)
+        else:
+            volumes[name] = before + volume
+    return [{"type": name, "volume": volume} for name, volume in volumes.items()]
 
 
 def _dimensions(period: Json) -> list[Json]:

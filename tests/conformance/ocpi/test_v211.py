@@ -576,6 +576,31 @@ def test_b3_09_power_and_tariff_are_no_part_of_a_period() -> None:
     assert {each["type"] for each in period["dimensions"]} == known
 
 
+def test_b1_05_periods_that_begin_within_one_second_are_one() -> None:
+    """In whole seconds their starts would be the same, and one of them would last no time."""
+    began = now().replace(microsecond=0) - timedelta(hours=1)
+    cuts = (0, 0.25, 0.75, 1800)
+    usages = [
+        Usage(
+            began + timedelta(seconds=start), began + timedelta(seconds=end), wh, kind, *more
+        )
+        for start, end, wh, kind, more in (
+            (cuts[0], cuts[1], 2, UsageKind.CHARGING, (28_800, 90_000)),
+            (cuts[1], cuts[2], 0, UsageKind.PARKING, ()),
+            (cuts[2], cuts[3], 6000, UsageKind.CHARGING, (12_000, 52_000)),
+        )
+    ]  # fmt: skip
+    bill = bill_of(_session(began + timedelta(seconds=cuts[3])))
+    rating = rate(bill.tariffs[0], usages, ZoneInfo("Asia/Kolkata"))
+    rated = replace(bill, started_at=began, energy_wh=6002, rating=rating, total=rating.total)
+    assert len(V221().cdr(rated, now())["charging_periods"]) == 3
+    [period] = V211().cdr(rated, now())["charging_periods"]
+    volumes = {each["type"]: each["volume"] for each in period["dimensions"]}
+    assert volumes["ENERGY"] == Decimal("6.002")
+    assert volumes["MAX_CURRENT"] == 90 and volumes["MIN_CURRENT"] == 52
+    assert volumes["PARKING_TIME"] > 0
+
+
 @reading
 @pytest.mark.parametrize(
     ("method", "told"),
