@@ -282,6 +282,8 @@ class Parts:
     def _touch_for(self, owner: PartnerId | None) -> timedelta | None:
         """How often the owner of a session wants to hear how it goes on."""
         own = self.catalogue.partners.get(owner) if owner is not None else None
+        if own is not None and own.via is not None:
+            own = self.catalogue.partners.get(own.via)  # habits are those of who is connected
         seconds = profile_of(own).session_push_seconds
         return None if seconds is None else timedelta(seconds=seconds)
 

@@ -33,8 +33,13 @@ class Caller:
 
 
 def mint_token() -> str:
-    """Return a new credentials token: 43 characters of 256 random bits."""
-    return secrets.token_urlsafe(32)
+    """Return a new credentials token: 43 characters of random bits.
+
+    It begins with no dash: on a command line it would be taken for an option.
+    """
+    while (token := secrets.token_urlsafe(32)).startswith("-"):
+        pass
+    return token
 
 
 def digest(token: str) -> str:

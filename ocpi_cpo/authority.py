@@ -127,10 +127,9 @@ class Authority:
     ) -> tuple[Json | None, str | None]:
         """Name the place, to a partner that is shown its site."""
         place = self._catalogue.place(where) if where is not None else None
-        own = self._catalogue.partners.get(partner)
         if place is None or not place.location.roaming:
             return None, None
-        if own is not None and not own.sharing.shows(place.location):
+        if not self._catalogue.sharing_of(partner).shows(place.location):
             return None, None
         return dialect.place(place.location.id, place.evse.uid), place.evse.uid
 

@@ -112,9 +112,8 @@ class Network:
 
         With everybody, unless its prices may be its own or something is kept from it.
         """
-        own = self.catalogue.partners.get(partner) if partner is not None else None
         particular = partner is not None and self.catalogue.offers.particular(partner)
-        sharing = own.sharing if own is not None else EVERYTHING
+        sharing = self.catalogue.sharing_of(partner)
         if not particular and sharing == EVERYTHING:
             return ANYBODY
         return Group(partner if particular else None, sharing)

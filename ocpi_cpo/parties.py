@@ -126,9 +126,11 @@ class Parties:
         would overwrite what that one is shown.
         """
         own, behind = self._catalogue.partners[hub], self._catalogue.behind(hub)
-        named = {rule.partner for rule in self._catalogue.rules.values()}
+        priced = self._catalogue.offers.own_prices
         return own.broadcast and all(
-            each.sharing == own.sharing and each.id not in named for each in behind if each.here
+            self._catalogue.sharing_of(each.id) == own.sharing and not priced(each.id)
+            for each in behind
+            if each.here
         )
 
     # -- how parties become known

@@ -197,14 +197,16 @@ class Renderer:
     def _for_others(self, partner: PartnerId) -> set[TariffId]:
         """Return the tariffs that the price book shows to particular other partners."""
         offers = self._catalogue.offers
+        own = offers.priced_as(partner)
         return offers.versions_of(
-            rule.tariff for rule in offers.all_rules() if rule.partner not in (None, partner)
+            rule.tariff for rule in offers.all_rules() if rule.partner not in (None, own)
         )
 
     def _shown(self, partner: PartnerId) -> set[TariffId]:
         """Return the tariffs that are for *partner* as well: by a rule, or at a connector."""
         offers = self._catalogue.offers
-        ruled = {rule.tariff for rule in offers.all_rules() if rule.partner in (None, partner)}
+        own = offers.priced_as(partner)
+        ruled = {rule.tariff for rule in offers.all_rules() if rule.partner in (None, own)}
         base = {
             tariff
             for station in self._catalogue.stations.values()

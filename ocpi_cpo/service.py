@@ -562,8 +562,7 @@ class OcpiService:
             await self.registration.refused(connection, why)
 
     def _sharing(self, partner: PartnerId) -> Sharing:
-        own = self._catalogue.partners.get(partner)
-        return own.sharing if own is not None else EVERYTHING
+        return self._catalogue.sharing_of(partner)
 
     def _reach(self) -> None:
         """Remember what happened for as long as somebody hears of it later."""
@@ -723,11 +722,13 @@ class OcpiService:
         self, partner: Partner, by: str, endpoints: Sequence[Endpoint] | None = None
     ) -> None:
         """Keep what an operator chose for a partner, and tell it what that changes for it."""
-        groups = {face: face.network.group(partner.id) for face in self._faces.values()}
+        concerned = (partner.id, *(each.id for each in self._catalogue.behind(partner.id)))
+        faces = self._faces.values()
+        groups = [(face, id, face.network.group(id)) for face in faces for id in concerned]
         await self.registration.change(partner, by, endpoints)
         self._reach()
-        for face, group in groups.items():
-            if group.sharing != EVERYTHING and group != face.network.group(partner.id):
+        for face, id, group in groups:
+            if group.sharing != EVERYTHING and group != face.network.group(id):
                 face.pages.forget(group)
 
     def retry(self, partner: PartnerId) -> None:

@@ -21,6 +21,7 @@ from cms.domain.ids import (
     TariffId,
 )
 from cms.domain.partner import ApiKey, Partner, PartnerState
+from cms.domain.sharing import EVERYTHING, Sharing
 from cms.domain.tariff import Tariff
 from cms.domain.tariff_choice import Place, TariffRule, choose
 from cms.domain.token import Token, TokenType
@@ -66,6 +67,7 @@ class Catalogue:
         self.file_tokens: set[TokenKey] = set()
         self.rules: dict[str, TariffRule] = {}
         self.offers = Offers(self.tariffs, self.rules)
+        self.offers.via = self._via
         self.partners: dict[PartnerId, Partner] = {}
         self.api_keys: dict[str, ApiKey] = {}
         self._spelling: dict[str, StationId] = {}
@@ -209,9 +211,23 @@ class Catalogue:
             if each.state is PartnerState.CONNECTED and each.via is None
         ]
 
+    def _via(self, id: PartnerId) -> PartnerId | None:
+        partner = self.partners.get(id)
+        return partner.via if partner is not None else None
+
     def behind(self, hub: PartnerId) -> Sequence[Partner]:
         """Return the parties to which the connection of *hub* leads, in the order they came."""
         return [each for each in self.partners.values() if each.via == hub]
+
+    def sharing_of(self, id: PartnerId | None) -> Sharing:
+        """Return what a partner is shown; of a party behind a hub, where none was chosen, the hub's."""
+        partner = self.partners.get(id) if id is not None else None
+        if partner is None:
+            return EVERYTHING
+        if partner.via is None or partner.sharing != EVERYTHING:
+            return partner.sharing
+        hub = self.partners.get(partner.via)
+        return hub.sharing if hub is not None else EVERYTHING
 
     def takes_part(self, id: PartnerId) -> bool:
         """Whether the tokens of a partner count: it is here, and so is what leads to it."""

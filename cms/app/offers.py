@@ -27,6 +27,11 @@ def _nobody(partner: PartnerId) -> bool:
     return False
 
 
+def _its_own(partner: PartnerId) -> PartnerId | None:
+    """Every partner has a connection of its own."""
+    return None
+
+
 class Offers:
     """Resolves tariffs.
 
@@ -35,6 +40,8 @@ class Offers:
         books: partners' price books, by id.
         zones: time zones of our sites.
         reads_headline: whether a partner reads the first element and component only.
+        via: the partner whose connection leads to a party; its prices are the party's where that
+            one has none of its own, and what it was told in a broadcast the party has.
     """
 
     def __init__(self, tariffs: Mapping[TariffId, Tariff], rules: Mapping[str, TariffRule]) -> None:
@@ -43,6 +50,7 @@ class Offers:
         self.changes: dict[str, PriceChange] = {}
         self.books: dict[str, PriceBook] = {}
         self.reads_headline: Callable[[PartnerId], bool] = _nobody
+        self.via: Callable[[PartnerId], PartnerId | None] = _its_own
         self.zones: tuple[ZoneInfo, ...] = ()
         self._took: dict[tuple[PartnerId, TariffId], Tariff] = {}
         self._derived: dict[tuple[TariffId, str], tuple[Tariff, PriceBook, Tariff]] = {}
@@ -85,7 +93,7 @@ class Offers:
         ]
         where = Place(location, evse, connector.number)
         successors = {each.replaces: each.tariff for each in begun if each.replaces is not None}
-        found = choose(rules, connector.tariffs, where, partner)
+        found = choose(rules, connector.tariffs, where, self.priced_as(partner))
         return tuple(dict.fromkeys(_newest(id, successors) for id in found))
 
     def holds(
@@ -110,7 +118,12 @@ class Offers:
 
     def acknowledged(self, partner: PartnerId, tariff: TariffId) -> bool:
         """Whether a partner has taken (or read) a tariff as it is now."""
-        return (partner, tariff) in self._took
+        return self._had(partner, tariff) is not None
+
+    def _had(self, partner: PartnerId, id: TariffId) -> Tariff | None:
+        via = self.via(partner)
+        told = self._took.get((via, id)) if via is not None else None
+        return self._took.get((partner, id), told)
 
     def forget(self, tariff: TariffId) -> None:
         """A tariff has changed: whoever had it has it no more. Whoever reads one price keeps being
@@ -159,15 +172,27 @@ class Offers:
 
     def book_of(self, partner: PartnerId | None) -> PriceBook | None:
         """Return the book that makes a partner's prices."""
-        if partner is None:
-            return None
+        return self._book(self.priced_as(partner))
+
+    def _book(self, partner: PartnerId | None) -> PriceBook | None:
         return next((each for each in self.books.values() if partner in each.partners), None)
+
+    def own_prices(self, partner: PartnerId) -> bool:
+        """Whether the price book or a partners' book names *partner* itself."""
+        ruled = any(rule.partner == partner for rule in self.all_rules())
+        return ruled or self._book(partner) is not None
+
+    def priced_as(self, partner: PartnerId | None) -> PartnerId | None:
+        """Return whose prices *partner* gets: behind a hub, and without its own, the hub's."""
+        via = self.via(partner) if partner is not None else None
+        if partner is None or via is None or self.own_prices(partner):
+            return partner
+        return via if self.own_prices(via) else partner
 
     def particular(self, partner: PartnerId) -> bool:
         """Whether *partner* may be shown other prices than the rest."""
         return (
-            any(rule.partner == partner for rule in self.all_rules())
-            or self.book_of(partner) is not None
+            self.own_prices(self.priced_as(partner) or partner)
             or any(self._waits_for(partner, each) for each in self.changes.values())
             or self.reads_headline(partner)
         )
@@ -228,7 +253,7 @@ class Offers:
 
     def shown_headline(self, partner: PartnerId, id: TariffId) -> Tariff | None:
         """Return the single price that a partner was last seen to take under *id*."""
-        return self._took.get((partner, id))
+        return self._had(partner, id)
 
 
 def _newest(id: TariffId, successors: Mapping[TariffId, TariffId]) -> TariffId:

@@ -331,7 +331,7 @@ class Pricing:
             tariffs[tariff.id] = tariff
         after = Offers(tariffs, self._catalogue.rules)
         after.books = self._offers.books
-        after.reads_headline = self._offers.reads_headline
+        after.reads_headline, after.via = self._offers.reads_headline, self._offers.via
         obeyed = replace(change, unacknowledged=Unacknowledged.GO_AHEAD)
         after.changes = {**self._without(change), change.id: obeyed}
         return after
@@ -349,6 +349,7 @@ class Pricing:
     ) -> Effect:
         before = Offers(self._catalogue.tariffs, self._catalogue.rules)
         before.books, before.reads_headline = after.books, after.reads_headline
+        before.via = after.via
         before.changes = {
             id: each
             for id, each in self._offers.changes.items()

@@ -298,3 +298,23 @@ async def test_long_uids_and_references_come_back_whole(tmp_path: Path) -> None:
             assert stop.answer == "ACCEPTED"
             bill = await emsp.wait_for(lambda s=session: emsp.cdr_of(s["id"]))  # type: ignore[misc]
             assert (bill["cdr_token"]["uid"], bill["authorization_reference"]) == (uid, reference)
+
+
+async def test_a_partner_hears_of_a_running_session_as_often_as_its_profile_says(
+    tmp_path: Path,
+) -> None:
+    """The network tells once a minute; only the switch makes it more."""
+    slow = {"charging": {"session_push_seconds": 60.0}}
+    async with product(tmp_path, more=slow) as cpo:
+        emsp = await cpo.partner()
+        await cli(cpo, "partners", "set", "IN*EMP", "--switch", "session_push_seconds=1")
+        await cpo.station()
+        token = emsp.tokens.add("0455667788", type="RFID")
+        start = await emsp.start_session("SITE-0", cpo.uid(), token=token)
+        assert (start.answer, await start.result()) == ("ACCEPTED", "ACCEPTED")
+
+        def told() -> bool:
+            puts = [a.body for a in emsp.pushes("sessions") if isinstance(a.body, dict)]
+            return len({each["kwh"] for each in puts if each.get("status") == "ACTIVE"}) > 3
+
+        await emsp.wait_for(told, 20)

@@ -379,3 +379,19 @@ async def test_a_change_of_sharing_survives_a_crash_before_anything_was_told() -
                     return evse is not None and evse["status"] == "REMOVED"
 
                 await emsp.wait_for(gone)
+
+
+async def test_a_status_that_is_hidden_is_not_told_by_a_push_after_a_restart_either() -> None:
+    """What was told is not in memory then; that something happened must not show all the same."""
+    hidden = Sharing(status=LiveStatus.HIDDEN)
+    async with network() as first, guests(first, hidden) as everybody:
+        for guest in everybody:
+            await heard(first, guest)
+        async with running(store=first.store) as second:
+            for guest in everybody:
+                await heard(second, guest)
+            before = {guest.id: len(guest.emsp.pushes("locations")) for guest in everybody}
+            await second.report(EVSE, ConnectorReport.CHARGING)
+            for guest in everybody:
+                await heard(second, guest)
+                assert len(guest.emsp.pushes("locations")) == before[guest.id], guest.version
