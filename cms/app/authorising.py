@@ -9,7 +9,8 @@ ALLOWED_OFFLINE    the partner decides; our copy only where the partner does not
 NEVER              the partner decides; no answer is a no
 =================  ===========================================================================
 
-Who is waited for, and for how long, is ``Asking``'s.
+The id of a contract (Plug & Charge) names its provider: nobody told us of it, and that partner
+alone is asked. Who is waited for, and for how long, is ``Asking``'s.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ from cms.app.catalogue import Catalogue
 from cms.app.ports import Clock, Soon, TokenAuthority
 from cms.app.writes import CommandRecord
 from cms.domain.ids import EvseRef, PartnerId
-from cms.domain.token import AuthMethod, Decision, Token, Verdict, Whitelist
+from cms.domain.token import (
+    AuthMethod,
+    Decision,
+    Token,
+    Verdict,
+    Whitelist,
+    contract_token,
+    provider_of,
+)
 
 AUTHORIZE_DEADLINE_SECONDS = 1.5
 """How long a driver with a card waits for the partner (Authorize). The charger is promised an answer
@@ -133,7 +142,17 @@ class Authoriser:
             return Decision(Verdict.EXPIRED, f"{prefix}{whose}, expired", token)
         return Decision(Verdict.ACCEPTED, f"{prefix}{whose}, whitelist {token.whitelist}", token)
 
+    def _contract(self, uid: str) -> Token | None:
+        """Return what *uid* stands for if it names a contract of a partner that takes part."""
+        provider = provider_of(uid)
+        if provider is None or not self._catalogue.takes_part(provider):
+            return None
+        asked = self._catalogue.partners[provider].authorise_in_real_time
+        return contract_token(provider, uid) if asked else None
+
     def _unknown(self, uid: str) -> Decision | None:
+        if (contract := self._contract(uid)) is not None and contract.partner is not None:
+            return self._remembered(contract.partner, uid)
         if not self._rules.ask_about_unknown:
             return Decision(Verdict.INVALID, "nobody told us of this token")
         for partner in self._catalogue.connected_partners():
@@ -149,7 +168,7 @@ class Authoriser:
     # -- asking
 
     async def _ask(self, uid: str, where: EvseRef | None, deadline: float) -> Decision:
-        token = self._known(uid)
+        token = self._known(uid) or self._contract(uid)
         if token is None:
             return await self._ask_everybody(uid, where, deadline)
         assert token.partner is not None, "our own tokens are decided from memory"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b32encode
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ class TokenType(StrEnum):
     APP_USER = "app_user"
     AD_HOC_USER = "ad_hoc_user"
     OTHER = "other"
+    EMAID = "emaid"  # a contract's own id, which a car presents (Plug & Charge)
 
 
 class Whitelist(StrEnum):
@@ -65,6 +67,26 @@ class Token:
             return None
         named = f"{self.partner or ''}\n{self.group}".encode()
         return b32encode(sha256(named).digest()[:10]).decode("ascii")
+
+
+_EMAID = re.compile(r"([A-Z]{2})(-?)([A-Z0-9]{3})\2C[A-Z0-9]{8}(?:\2[A-Z0-9])?")
+
+
+def provider_of(uid: str) -> PartnerId | None:
+    """Return whose contract *uid* is the id of; None = it has not the form of one (ISO 15118-1).
+
+    With its hyphens or without: ``DE-8AA-CA2B3C4D5-N``, ``DE8AACA2B3C4D5``. Case does not matter.
+    """
+    found = _EMAID.fullmatch(uid.upper())
+    return None if found is None else PartnerId(f"{found[1]}*{found[3]}")
+
+
+def contract_token(provider: PartnerId, uid: str) -> Token:
+    """Return the token that a contract's id stands for before its provider has said a word.
+
+    It may never decide by itself.
+    """
+    return Token(provider, uid, TokenType.EMAID, uid, provider, True, Whitelist.NEVER)
 
 
 class Verdict(StrEnum):

@@ -265,12 +265,14 @@ class Inbound:
         return NOTHING if soon is None else nothing_after(soon)
 
     def _authorize(self, call: Received, request: wire.AuthorizeRequest) -> Soon[Struct]:
-        if request.certificate or request.iso15118CertificateHashData:
-            return UNPROVEN  # a contract certificate that we have no means to check
+        proof = (request.certificate, request.iso15118CertificateHashData)
+        unproven = any(each is not UNSET and bool(each) for each in proof)
         token, notes = call.talk.adapter.readings.token(request.idToken.idToken)
         call.note(notes)
         soon = self._events.authorize(call.talk.visit, token)
-        return authorized(soon) if isinstance(soon, Decision) else authorized_after(soon)
+        if isinstance(soon, Decision):
+            return authorized(soon, unproven)
+        return authorized_after(soon, unproven)
 
     # ------------------------------------------------------------ transactions
 
@@ -398,17 +400,19 @@ REFUSALS: Final[dict[str, Struct]] = {
 }
 """Wishes that we do not fulfil: no certificate authority, no plans made for cars."""
 
-UNPROVEN: Final = wire.AuthorizeResponse(
-    idTokenInfo=wire.IdTokenInfo(status="Invalid"), certificateStatus="CertChainError"
-)
-
 
 async def nothing_after(durable: Awaitable[None]) -> Struct:
     await durable
     return NOTHING
 
 
-def authorized(decision: Decision) -> Struct:
+def authorized(decision: Decision, unproven: bool) -> Struct:
+    """Answer an Authorize.
+
+    Args:
+        unproven: it came with a contract certificate, which we have no means to check: that is
+            said, and the token is decided on all the same.
+    """
     token = decision.token
     expires = wire_time(token.expires_at) if token and token.expires_at else UNSET
     return wire.AuthorizeResponse(
@@ -416,12 +420,13 @@ def authorized(decision: Decision) -> Struct:
             status=VERDICTS[decision.verdict],
             cacheExpiryDateTime=expires,
             groupIdToken=group_of(token.group_name if token else None),
-        )
+        ),
+        certificateStatus="NoCertificateAvailable" if unproven else UNSET,
     )
 
 
-async def authorized_after(soon: Awaitable[Decision]) -> Struct:
-    return authorized(await soon)
+async def authorized_after(soon: Awaitable[Decision], unproven: bool) -> Struct:
+    return authorized(await soon, unproven)
 
 
 def group_of(group: str | None) -> wire.IdToken | UnsetType:

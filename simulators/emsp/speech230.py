@@ -11,6 +11,7 @@ from pydantic import Field
 from simulators.emsp.models import (
     Cdr,
     CdrLocation,
+    CdrToken,
     Connector,
     Credentials,
     CredentialsRole,
@@ -64,9 +65,16 @@ class Tariff230(Tariff):
     max_price: PriceLimit | None = None  # type: ignore[assignment]
 
 
+class CdrToken230(CdrToken):
+    """Types of tokens are open: a contract's id is one."""
+
+    type: Text255  # type: ignore[assignment]
+
+
 class Session230(Session):
     """A session with the new kind of price."""
 
+    cdr_token: CdrToken230
     total_cost: Price | None = None  # type: ignore[assignment]
 
 
@@ -81,6 +89,7 @@ class Cdr230(Cdr):
 
     cdr_location: CdrLocation230
     tariffs: list[Tariff230] | None = None  # type: ignore[assignment]
+    cdr_token: CdrToken230
     total_cost: Price  # type: ignore[assignment]
     total_fixed_cost: Price | None = None  # type: ignore[assignment]
     total_energy_cost: Price | None = None  # type: ignore[assignment]

@@ -29,7 +29,7 @@ from ocpi_cpo.versions.v221.topology import EvseView
 from ocpi_cpo.wire import Json, stamp
 
 _COMMANDS = ("RESERVE_NOW", "START_SESSION", "STOP_SESSION", "UNLOCK_CONNECTOR")
-_ANY_TYPE = (TokenType.RFID, TokenType.OTHER, TokenType.APP_USER, TokenType.AD_HOC_USER)
+_ANY_TYPE = (TokenType.RFID, TokenType.OTHER, *TokenType)
 
 
 class V211(V221):

@@ -14,8 +14,9 @@ _TYPE: dict[TokenType, Any] = {
     TokenType.APP_USER: "APP_USER",
     TokenType.AD_HOC_USER: "AD_HOC_USER",
     TokenType.OTHER: "OTHER",
+    TokenType.EMAID: "OTHER",  # which has its own word from 2.3.0 on
 }
-TYPE_OF = {wire: own for own, wire in _TYPE.items()}
+TYPE_OF = {wire: own for own, wire in _TYPE.items() if own is not TokenType.EMAID}
 _WHITELIST: dict[Whitelist, Any] = {
     Whitelist.ALWAYS: "ALWAYS",
     Whitelist.ALLOWED: "ALLOWED",
