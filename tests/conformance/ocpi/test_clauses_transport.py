@@ -643,6 +643,19 @@ async def test_pg_11_only_a_next_link_on_the_same_host_is_followed(
     assert len(emsp.arrivals) - seen == max(pulled, 1)
 
 
+@reading
+async def test_pg_11_a_next_link_to_another_host_is_not_asked(cpo: World, emsp: Emsp) -> None:
+    async with Emsp(party_id="OTH") as stranger:
+        stranger.connection.inbound |= emsp.connection.inbound  # it would even answer
+        elsewhere = f'<{stranger.url("tokens")}?offset=1>; rel="next"'
+        text = dumps({"status_code": 1000, "timestamp": stamp(now()), "data": []}).decode()
+        emsp.faults.add(
+            Fault(Kind.RAW, "tokens", "GET", http=200, body=text, headers={"Link": elsewhere})
+        )
+        await cpo.service.pull_tokens(EMP)
+        assert not stranger.arrivals
+
+
 # -- A3
 
 
