@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,8 +16,8 @@ MOST_PAGES = 10_000
 
 async def pages(
     api: PartnerApi, connection: Connection, url: str, what: str, *, functional: bool = True
-) -> AsyncIterator[list[Any]]:
-    """Yield the pages of a list, as they come.
+) -> AsyncIterator[tuple[list[Any], int | None]]:
+    """Yield the pages of a list as they come, each with the list's total where the partner says it.
 
     Args:
         what: the list's name, for operators.
@@ -35,5 +35,10 @@ async def pages(
         answer = await api.call(connection, "GET", following, functional=functional)
         if not answer.ok or not isinstance(answer.data, list):
             raise ClientApi(f"its {what} list cannot be read: {answer.text}")
-        yield answer.data
+        yield answer.data, total_of(answer.headers)
         following = next_link(answer.headers)
+
+
+def total_of(headers: Mapping[str, str]) -> int | None:
+    text = headers.get("X-Total-Count", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None

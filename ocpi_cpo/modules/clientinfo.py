@@ -89,7 +89,7 @@ class ClientInfos:
         if connection is None or url is None or not self._parties.is_hub(connection):
             return 0
         found: list[ClientInfo] = []
-        async for page in pages(self._api, connection, url, "client info", functional=False):
+        async for page, _ in pages(self._api, connection, url, "client info", functional=False):
             found += _good(connection, page)
         await self.take(hub, found, f"partner:{hub}")
         log.info("client_info.pulled", partner=hub, listed=len(found))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -22,12 +21,12 @@ from ocpi_cpo.errors import BadParameter, ClientApi, NotThere, OcpiError, Unknow
 from ocpi_cpo.parties import Parties
 from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.profiles import Profile
-from ocpi_cpo.reading import MOST_PAGES
+from ocpi_cpo.reading import pages
 from ocpi_cpo.server import Call, Route
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.offered import dialect_of
 from ocpi_cpo.versions.v221.people import partner_of
-from ocpi_cpo.wire import next_link, stamp, with_query
+from ocpi_cpo.wire import stamp, with_query
 
 log = structlog.get_logger()
 
@@ -160,11 +159,6 @@ class Tokens:
             raise BadParameter("type: differs from the URL, where RFID is the default")
 
 
-def _total(headers: Mapping[str, str]) -> int | None:
-    text = headers.get("X-Total-Count", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
-
-
 def _named(call: Call) -> PartnerId:
     country, party, _ = call.path
     return partner_of(country, party)
@@ -266,22 +260,13 @@ class Puller:
         self, connection: Connection, url: str, since: datetime | None
     ) -> tuple[list[Token], bool]:
         """Return the list, and whether its total fell while we read."""
-        most = 0
-        following: str | None = url if since is None else with_query(url, date_from=stamp(since))
-        host, seen, found = urlsplit(url).netloc, set[str](), list[Token]()
-        while following is not None:
-            if following in seen or urlsplit(following).netloc != host or len(seen) > MOST_PAGES:
-                raise ClientApi("its next link repeats, or leaves the host")
-            seen.add(following)
-            answer = await self._api.call(connection, "GET", following)
-            if not answer.ok or not isinstance(answer.data, list):
-                raise ClientApi(f"its token list cannot be read: {answer.text}")
-            found += await self._tokens(connection, answer.data)
-            total = _total(answer.headers)
+        most, found = 0, list[Token]()
+        first = url if since is None else with_query(url, date_from=stamp(since))
+        async for items, total in pages(self._api, connection, first, "token"):
+            found += await self._tokens(connection, items)
             if total is not None and total < most:
                 return found, True
             most = max(most, total or 0)
-            following = next_link(answer.headers)
         return found, False
 
     async def _tokens(self, connection: Connection, items: list[Any]) -> list[Token]:
