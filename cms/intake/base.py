@@ -136,8 +136,10 @@ def _reason(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 PARTY = r"^[A-Z]{2}\*[A-Z0-9]{3}$"
+LENIENT_PARTY = r"^[A-Z]{2}\*[A-Z0-9]{1,10}$"  # some partners' ids are longer than they may be
 _PATTERNS = {
     PARTY: "expected country code and party id, like IN*CPO",
+    LENIENT_PARTY: "expected country code and party id, like IN*EMP",
     r"^[A-Z]{2}$": "expected two capital letters",
     r"^[A-Z]{3}$": "expected three capital letters",
     r"^[A-Z0-9]{3}$": "expected three capital letters or digits",

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cms.intake.base import Intake
+from cms.intake.base import LENIENT_PARTY, Intake
 
-_ID = Field(pattern=r"^[A-Z]{2}\*[A-Z0-9]{1,10}$")
+_ID = Field(pattern=LENIENT_PARTY)
 _NAME = Field(min_length=1, max_length=100)
 
 

@@ -13,7 +13,7 @@ from cms.app.remote import StartWish
 from cms.app.supervision import Supervisor
 from cms.app.writes import CommandRecord, Exchange, KeepExchange
 from cms.domain.commands import Answer, Outcome, RemoteStart
-from cms.domain.ids import StationId
+from cms.domain.ids import EvseRef, StationId
 from cms.domain.token import AuthMethod, Decision, Whitelist
 from ocpi_cpo.versions.offered import newest_common
 from ocpi_cpo.wire import dumps
@@ -310,7 +310,9 @@ async def test_after_a_restart_a_request_is_a_repetition_only_in_the_same_words(
 
             await again.report(EVSE, ConnectorReport.FREE)
             ask = Asker(again.base, emsp.connection.outbound)
-            other = {**body, "authorization_reference": "another wish"}
+            await again.add_station(StationId("CS2"))  # the first EVSE waits for its car
+            await again.report(EvseRef(StationId("CS2"), 1), ConnectorReport.FREE)
+            other = {**body, "evse_uid": "CS2-1", "authorization_reference": "another wish"}
             await ask("POST", "/2.2.1/commands/START_SESSION", body if same else other)
             assert len(again.link.sent) <= sent
             if sent:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from cms.domain.token import TokenType
-from simulators.emsp import tokens as held
 from simulators.emsp.partner import Emsp
 from tests.conformance.ocpi.world import EMP, World
 
@@ -15,7 +14,7 @@ from tests.conformance.ocpi.world import EMP, World
 async def test_pg_12_a_list_that_shrinks_while_it_is_read_is_read_again(
     cpo: World, emsp: Emsp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "MAX_PAGE", 2)
+    emsp.tokens.most = 2
     names = [f"T{number}" for number in range(6)]
     for name in names:
         emsp.tokens.add(name)
@@ -40,7 +39,7 @@ async def test_pg_12_a_list_that_shrinks_while_it_is_read_is_read_again(
 async def test_pg_12_a_list_that_never_holds_still_changes_nothing(
     cpo: World, emsp: Emsp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "MAX_PAGE", 2)
+    emsp.tokens.most = 2
     for number in range(20):
         emsp.tokens.add(f"T{number}")
     await cpo.service.pull_tokens(EMP)
