@@ -101,7 +101,7 @@ class Evidence:
             if each.cdr.id != found.cdr.id:
                 files[f"related/{_file(each.cdr.id)}.json"] = _json(to_plain(each.cdr))
             for version, body in self._rendered(each).items():
-                files[f"ocpi/{version}/{_file(each.cdr.id)}.json"] = _json(body)
+                files[f"partner/{version}/{_file(each.cdr.id)}.json"] = _json(body)
         return files
 
     async def _bills(self, bill: Cdr) -> Sequence[DatedCdr]:

@@ -61,7 +61,7 @@ def _whole(files: dict[str, bytes], id: str) -> None:
     for name, told in manifest["files"].items():
         assert told == {"sha256": sha256(files[name]).hexdigest(), "bytes": len(files[name])}
     for version in ("2.1.1", "2.2.1", "2.3.0"):
-        assert json.loads(files[f"ocpi/{version}/{id}.json"])["id"] == id
+        assert json.loads(files[f"partner/{version}/{id}.json"])["id"] == id
     frames = [json.loads(line) for line in files["frames.jsonl"].splitlines()]
     actions = {each["action"] for each in frames}
     assert actions >= {"StartTransaction", "MeterValues", "StopTransaction"}
