@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 # How we write is shared with the simulated partner; how we read is our own, for it is the judge.
-from simulators.emsp.wire import dumps as dumps
-from simulators.emsp.wire import now as now
-from simulators.emsp.wire import stamp as stamp
+from simulators.emsp.wire import dumps, now, stamp
+
+__all__ = ["dumps", "now", "stamp"]
 
 Json = dict[str, Any]
 
