@@ -1,4 +1,7 @@
-"""``cms ocpi``: look at a partner's side of OCPI, ours or anybody's."""
+"""``cms ocpi``: look at a partner's side of OCPI, ours or anybody's.
+
+The checker is imported by the verb that runs it, so that other verbs start without it.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,6 @@ import typer
 from rich.console import Console
 
 from cms.domain.errors import CmsError
-from ocpi_check import report
-from ocpi_check.options import Options, Unusable
-from ocpi_check.run import Mark, Outcome, run
 
 ocpi = typer.Typer(help="OCPI, looked at from outside.", no_args_is_help=True)
 
@@ -71,6 +71,10 @@ def check(
     ] = False,
 ) -> None:
     """Check any CPO or eMSP, rule by rule. Exits 0 only if nothing failed, 2 if it cannot check."""
+    from ocpi_check import report
+    from ocpi_check.options import Options, Unusable
+    from ocpi_check.run import Mark, Outcome, run
+
     try:
         options = Options.of(
             url=url, token=token, registered=registered, role=role, version=version, only=only,

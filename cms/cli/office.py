@@ -12,7 +12,6 @@ from typing import Any
 
 import aiohttp
 
-from cms.bootstrap import back_office
 from cms.config import Config, blaming
 
 
@@ -82,6 +81,8 @@ async def office(config: Config) -> AsyncIterator[Office]:
         async with _client(running[1]) as http:
             yield Office(http, running[0])
         return
+    from cms.bootstrap import back_office  # the whole backend: slow to load, seldom needed
+
     async with back_office(config) as (base, key), _client(key) as http:
         yield Office(http, base)
 

@@ -1,4 +1,8 @@
-"""What the verbs around the server do: serve, demo, check, upgrade, backup, export."""
+"""What the verbs around the server do: serve, demo, check, upgrade, backup, export.
+
+The backend and the demonstrations are imported by the verbs that need them: together they take
+longer to load than most verbs take to run.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from cms import bootstrap, observability
-from cms.cli import demonstration, hub_demonstration
+from cms import observability
 from cms.cli.office import visit
 from cms.config import Config, ConfigError, blaming
 
@@ -24,6 +27,8 @@ def check(config: Config) -> None:
     Raises:
         ConfigError: one line naming the key.
     """
+    from cms import bootstrap
+
     with blaming(config):
         bootstrap.topology_of(config)
 
@@ -36,6 +41,8 @@ def serve(config: Config) -> int:
 
 
 async def _serve(config: Config) -> int:
+    from cms import bootstrap
+
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,11 +56,16 @@ async def _serve(config: Config) -> int:
 
 def upgrade(config: Config) -> str:
     """Bring the schema up to date; says what was done."""
+    from cms import bootstrap
+
     with blaming(config):
         return bootstrap.upgrade(config)
 
 
 def backup(config: Config, to: Path) -> str:
+    """Write a backup to *to*, which must not exist."""
+    from cms import bootstrap
+
     if to.exists():
         raise ConfigError(f"{to}: exists already, will not be overwritten")
     with blaming(config):
@@ -72,5 +84,8 @@ def export_ledger(config: Config, to: Path | None) -> None:
 
 def demo(sessions: int, seed: int, report: Path | None, chargers: int, *, hub: bool = False) -> int:
     """Run the demonstration, or the one with hubs; returns the exit code."""
-    play = hub_demonstration.run if hub else demonstration.run
-    return play(sessions, seed, report, chargers)
+    if hub:
+        from cms.cli.hub_demonstration import run
+    else:
+        from cms.cli.demonstration import run
+    return run(sessions, seed, report, chargers)
