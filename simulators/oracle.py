@@ -213,6 +213,17 @@ class _Belief:
             for item in self.work_items
         )
 
+    def joined(self, stop: Line) -> bool:
+        """Whether a stop that named no transaction is the end of a session that says so.
+
+        A charger that discarded one stop and the next start has run two visits of one driver
+        together: all their energy is in the one session, and its flag tells how that came.
+        """
+        return any(
+            session["stop_wh"] == stop["register_wh"] and "unknown_transaction" in session["flags"]
+            for session in self.by_station[stop["station"]]
+        )
+
     def has_work_for(self, station: str) -> bool:
         """Whether an open work item is about *station*."""
         return any(
@@ -270,7 +281,7 @@ def _stops_missing(field_: _Field, belief: _Belief) -> Iterator[Mismatch]:
     for line in field_.stops:
         session = belief.session_of(field_, line["station"], line["txn"])
         if session is None and line["transaction_id"] is None:
-            if not belief.has_work_for(line["station"]):
+            if not belief.joined(line) and not belief.has_work_for(line["station"]):
                 yield Mismatch(
                     Kind.ACKED_STOP_MISSING, _name(line), "an orphan, and no work item about it"
                 )

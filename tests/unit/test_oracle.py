@@ -293,6 +293,18 @@ def test_an_orphan_stop_is_found_again_by_its_registers() -> None:
     assert books.judge().good
 
 
+def test_a_stop_may_end_the_session_before_if_its_own_start_was_given_up() -> None:
+    books = Books()
+    orphan_stop_vanishes(books)
+    stop = books.line(books.chargers, message="stop")
+    before = deepcopy(books.line(books.ours, kind="session", id="S-CP-2"))
+    before |= {"id": "S-before", "station": "CP-1", "stop_wh": stop["register_wh"], "start_wh": 1}
+    books.ours.append(before | {"status": "stopped"})
+    assert {each.kind for each in books.judge().mismatches} >= {Kind.ACKED_STOP_MISSING}
+    books.ours[-1]["flags"] = ["unknown_transaction"]
+    assert Kind.ACKED_STOP_MISSING not in {each.kind for each in books.judge().mismatches}
+
+
 def test_an_orphan_stop_without_a_session_is_good_if_somebody_is_asked_to_look_at_it() -> None:
     books = Books()
     orphan_stop_vanishes(books)
