@@ -1,5 +1,7 @@
 # Every target sets itself up: a bare machine with Python 3.11 is enough.
 PYTHON ?= python3
+# Compiled modules are kept: the tests start the server some hundred times.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
