@@ -8,6 +8,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from cms.domain import plain
 from cms.domain.errors import InvalidValue
+from cms.domain.evolve import quick
 from cms.domain.ids import CdrId, EvseUid, LocationId, PartnerId, SessionId, StationId
 from cms.domain.money import Price
 from cms.domain.rating import Rating
@@ -58,6 +59,7 @@ class CdrPlace:
     home_charging: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Cdr:
     """One bill.

@@ -164,7 +164,7 @@ def _with_energy(usages: Sequence[Usage], wh: int) -> Sequence[Usage]:
     if wh and not sum(weights):
         raise InvalidValue("energy_wh", "the session has no time in which it could be charged")
     parts = share(wh, weights)
-    return [replace(each, wh=part) for each, part in zip(usages, parts, strict=True)]
+    return [each._replace(wh=part) for each, part in zip(usages, parts, strict=True)]
 
 
 def _lit_seconds(usages: Sequence[Usage]) -> list[int | Fraction]:

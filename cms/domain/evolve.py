@@ -24,7 +24,9 @@ def evolver(cls: type[T]) -> Callable[Concatenate[T, ...], T]:
     Raises:
         TypeError: *cls* checks its values on construction, which this would skip.
     """
-    names = [each.name for each in _fields(cls)]
+    if hasattr(cls, "__post_init__"):
+        raise TypeError(f"{cls.__name__} checks its values; leave it as it is")
+    names = _names(cls)
     lines = [
         "def evolve(before, /, **changes):",
         " after = new(Draft)",
@@ -40,32 +42,33 @@ def evolver(cls: type[T]) -> Callable[Concatenate[T, ...], T]:
 
 
 def quick(cls: type[T]) -> type[T]:
-    """Give a frozen dataclass a constructor of the same signature that costs half.
+    """Give a frozen dataclass a constructor of the same signature that costs half; a
+    ``__post_init__`` is called as ever.
 
     Raises:
-        TypeError: *cls* has a ``__post_init__``, or fields that are no plain parameters.
+        TypeError: *cls* has fields that are no plain parameters.
     """
     known: dict[str, Any] = {"cls": cls, "Draft": _draft(cls), "put": object.__setattr__}
-    known |= {f"default_{f.name}": f.default for f in _fields(cls) if f.default is not MISSING}
+    parts: tuple[Field[Any], ...] = fields(cls)  # type: ignore[arg-type]
+    known |= {f"default_{f.name}": f.default for f in parts if f.default is not MISSING}
     lines = [
-        f"def __init__({', '.join(['self', *map(_parameter, _fields(cls))])}):",
+        f"def __init__({', '.join(['self', *map(_parameter, parts)])}):",
         " put(self, '__class__', Draft)",
-        *(f" self.{each.name} = {each.name}" for each in _fields(cls)),
+        *(f" self.{each.name} = {each.name}" for each in parts),
         " self.__class__ = cls",
+        *([" self.__post_init__()"] if hasattr(cls, "__post_init__") else []),
     ]
     cls.__init__ = _written("__init__", lines, known)  # type: ignore[method-assign]
     return cls
 
 
-def _fields(cls: Any) -> tuple[Field[Any], ...]:
-    if hasattr(cls, "__post_init__"):
-        raise TypeError(f"{cls.__name__} checks its values; leave it as it is")
-    return fields(cls)
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(cls))
 
 
 def _draft(cls: type) -> type:
     """Return a class of the same layout whose instances can be written."""
-    return type("Draft", (), {"__slots__": tuple(each.name for each in _fields(cls))})
+    return type("Draft", (), {"__slots__": _names(cls)})
 
 
 def _parameter(field: Field[Any]) -> str:

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
-from cms.domain.evolve import quick
+from cms.domain.evolve import evolver, quick
 from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
-from cms.domain.usage import Reading
+from cms.domain.usage import Reading, reading_of
 
 REGISTER_TOLERANCE_WH = 10
 """A register may seem to fall by so much where a charger rounds its messages differently."""
@@ -34,11 +34,13 @@ OURS = b"core:"
 
 _T = TypeVar("_T")
 
+_STARTED, _ENDED = EventKind.STARTED, EventKind.ENDED
 _KINDS = {EventKind.STARTED: 0, EventKind.UPDATED: 1, EventKind.ENDED: 2}
 _FLAGS = {flag: place for place, flag in enumerate(Flag)}
 _TAKES_POWER = frozenset({ChargingState.CHARGING, ChargingState.SUSPENDED_BY_STATION})
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Folded:
     """A transaction, as far as its known events tell it.
@@ -97,6 +99,9 @@ class Folded:
         return self.ended is not None and self.withheld is None
 
 
+_evolved = evolver(Folded)
+
+
 def fold(events: Iterable[TransactionEvent], *, most_w: int = PLAUSIBLE_W) -> Folded:
     """Fold the events of one transaction, whatever their order and number of copies.
 
@@ -107,13 +112,15 @@ def fold(events: Iterable[TransactionEvent], *, most_w: int = PLAUSIBLE_W) -> Fo
     ordered, seq_reused = _in_order(_distinct(events))
     if not ordered:
         return Folded(withheld="nothing was said")
-    started, second_starts = _first_of(EventKind.STARTED, ordered)
-    ended, second_ends = _first_of(EventKind.ENDED, ordered)
+    ends = [event for event in ordered if event.kind is _ENDED]
+    started, second_starts = _first_of([each for each in ordered if each.kind is _STARTED])
+    ended, second_ends = _first_of(ends)
     conflicts = (*second_starts, *second_ends)
-    without = {event.content for event in conflicts} | _outweighed(ordered, ended)
-    effective = tuple(event for event in ordered if event.content not in without)
+    without = {event.content for event in conflicts} | _outweighed(ends, ended)
+    effective = tuple(e for e in ordered if e.content not in without) if without else ordered
     gaps = () if seq_reused else _gaps(effective, started, ended)
-    flags = {flag for event in effective for flag in event.flags}
+    flags = {flag for event in effective if event.flags for flag in event.flags}
+    dark = _dark(effective, ended) if Flag.DARK in flags else ()
     flags |= {Flag.CONFLICTING_START} if second_starts else set()
     flags |= {Flag.CONFLICTING_END} if second_ends else set()
     flags |= {Flag.SEQ_REUSED} if seq_reused else set()
@@ -123,12 +130,12 @@ def fold(events: Iterable[TransactionEvent], *, most_w: int = PLAUSIBLE_W) -> Fo
         started=started,
         ended=ended,
         began_at=started.occurred_at if started else min(e.occurred_at for e in effective),
-        evse=_first(effective, lambda event: event.evse),
-        connector=_first(effective, lambda event: event.connector),
+        evse=_first(event.evse for event in effective),
+        connector=_first(event.connector for event in effective),
         id_token=_token(effective),
-        remote_start=_first(effective, lambda event: event.remote_start),
-        dark=_dark(effective, ended),
-        charging=_first(reversed(effective), lambda event: event.charging),
+        remote_start=_first(event.remote_start for event in effective),
+        dark=dark,
+        charging=_first(event.charging for event in reversed(effective)),
         reason=ended.reason if ended else None,
         gaps=gaps,
         complete=started is not None and ended is not None and not gaps,
@@ -145,56 +152,62 @@ def takes_power(state: ChargingState) -> bool:
 # ---------------------------------------------------------------- order
 
 
-def _distinct(events: Iterable[TransactionEvent]) -> Iterable[TransactionEvent]:
+def _distinct(events: Iterable[TransactionEvent]) -> Sequence[TransactionEvent]:
     """One event per content; of copies the one received first, so that all orders agree."""
+    everything = tuple(events)
+    if len({event.content for event in everything}) == len(everything):
+        return everything
     known: dict[bytes, TransactionEvent] = {}
-    for event in events:
+    for event in everything:
         other = known.get(event.content)
         if other is None or _arrival(event) < _arrival(other):
             known[event.content] = event
-    return known.values()
+    return tuple(known.values())
 
 
 def _arrival(event: TransactionEvent) -> tuple[datetime, bool]:
     return event.received_at, event.offline
 
 
-def _by_time(event: TransactionEvent) -> tuple[datetime, int, int, bytes]:
-    seq = -1 if event.seq_no is None else event.seq_no
-    return event.occurred_at, _KINDS[event.kind], seq, event.content
+def _by_time(events: Iterable[TransactionEvent]) -> tuple[TransactionEvent, ...]:
+    """Sort events of distinct content: no comparison comes as far as the events themselves."""
+    keyed = [
+        (e.occurred_at, _KINDS[e.kind], -1 if e.seq_no is None else e.seq_no, e.content, e)
+        for e in events
+    ]
+    keyed.sort()
+    return tuple([each[4] for each in keyed])
 
 
 def _in_order(events: Iterable[TransactionEvent]) -> tuple[tuple[TransactionEvent, ...], bool]:
     """Return the events in order, and whether the charger gave one number twice."""
-    everything = sorted(events, key=_by_time)
+    everything = _by_time(events)
     numbers = [event.seq_no for event in everything if event.seq_no is not None]
     if len(set(numbers)) != len(numbers):
-        return tuple(everything), True
+        return everything, True
     if not numbers:
-        return tuple(everything), False
+        return everything, False
     numbered = sorted((e for e in everything if e.seq_no is not None), key=lambda e: e.seq_no or 0)
     rest = (event for event in everything if event.seq_no is None)
     return tuple(heapq.merge(numbered, rest, key=lambda event: event.occurred_at)), False
 
 
 def _first_of(
-    kind: EventKind, ordered: Sequence[TransactionEvent]
+    found: Sequence[TransactionEvent],
 ) -> tuple[TransactionEvent | None, list[TransactionEvent]]:
-    """Return the first event of *kind* and those that contradict it."""
-    found = [event for event in ordered if event.kind is kind]
-    told = [event for event in found if not event.content.startswith(OURS)]
+    """Return the first of the events of one kind, and those that contradict it."""
     if not found:
         return None, []
+    told = [event for event in found if not event.content.startswith(OURS)]
     first = (told or found)[0]
     return first, [event for event in told[1:] if not same_values(event, first)]
 
 
-def _outweighed(ordered: Sequence[TransactionEvent], ended: TransactionEvent | None) -> set[bytes]:
+def _outweighed(ends: Sequence[TransactionEvent], ended: TransactionEvent | None) -> set[bytes]:
     """Ends that we concluded, where the charger has told its own since."""
     if ended is None or ended.content.startswith(OURS):
         return set()
-    ends = (event.content for event in ordered if event.kind is EventKind.ENDED)
-    return {content for content in ends if content.startswith(OURS)}
+    return {event.content for event in ends if event.content.startswith(OURS)}
 
 
 def same_values(one: TransactionEvent, other: TransactionEvent) -> bool:
@@ -211,7 +224,7 @@ def _gaps(
     ended: TransactionEvent | None,
 ) -> tuple[tuple[int, int], ...]:
     """Return the ranges of numbers that are missing between start and end (or last known)."""
-    numbers = sorted(event.seq_no for event in events if event.seq_no is not None)
+    numbers = sorted([event.seq_no for event in events if event.seq_no is not None])
     if not numbers:
         return ()
     if started is not None and started.seq_no is not None:
@@ -221,16 +234,17 @@ def _gaps(
     return tuple((low + 1, high - 1) for low, high in pairwise(numbers) if high > low + 1)
 
 
-def _first(
-    events: Iterable[TransactionEvent], read: Callable[[TransactionEvent], _T | None]
-) -> _T | None:
-    return next((value for event in events if (value := read(event)) is not None), None)
+def _first(told: Iterable[_T | None]) -> _T | None:
+    for value in told:
+        if value is not None:
+            return value
+    return None
 
 
 def _token(events: Sequence[TransactionEvent]) -> str | None:
     """The token that began it; one that only stopped it counts where no other is known."""
-    begun = _first((e for e in events if e.kind is not EventKind.ENDED), lambda e: e.id_token)
-    return begun or _first(events, lambda event: event.id_token)
+    begun = _first(event.id_token for event in events if event.kind is not _ENDED)
+    return begun or _first(event.id_token for event in events)
 
 
 def _dark(
@@ -239,7 +253,7 @@ def _dark(
     """Pair the moments at which the site lost power with those at which it came back."""
     intervals: list[tuple[datetime, datetime]] = []
     since: datetime | None = None
-    for event in sorted(events, key=_by_time):
+    for event in _by_time(events):
         if Flag.STITCHED in event.flags:
             if since is not None:
                 intervals.append((since, event.occurred_at))
@@ -260,10 +274,10 @@ def _with_energy(told: Folded, flags: set[Flag], most_w: int) -> Folded:
     registers = meters.registers
     start = _boundary(told.started, ReadingContext.BEGIN, min)
     stop = _boundary(told.ended, ReadingContext.END, max)
-    if told.ended_at is not None:
-        late = [at for at in registers if at > told.ended_at]
-        flags |= {Flag.AFTER_END} if late else set()
-        registers = {at: wh for at, wh in registers.items() if at <= told.ended_at}
+    ended_at = told.ended_at
+    if ended_at is not None and registers and max(registers) > ended_at:
+        flags |= {Flag.AFTER_END}
+        registers = {at: wh for at, wh in registers.items() if at <= ended_at}
     if told.started is not None and start is None or told.ended is not None and stop is None:
         flags |= {Flag.REGISTER_MISSING}
     if start is None and registers:
@@ -273,21 +287,21 @@ def _with_energy(told: Folded, flags: set[Flag], most_w: int) -> Folded:
     wrong, wrong_flags = _doubt(told, start, stop, registers, most_w)
     flags |= wrong_flags
     last_at, last = _last(told, start, stop, registers)
-    told = replace(
+    told = _evolved(
         told,
         start_wh=start,
         stop_wh=stop,
         last_wh=last,
         last_at=last_at,
         withheld=wrong,
-        flags=tuple(sorted(flags, key=_FLAGS.__getitem__)),
+        flags=tuple(sorted(flags, key=_FLAGS.__getitem__)) if flags else (),
     )
     if wrong is not None and told.ended is not None:
         return told
     if told.ended is None or start is None or stop is None:
-        return replace(told, readings=_so_far(told, meters))
+        return _evolved(told, readings=_so_far(told, meters))
     stop = max(stop, start)
-    return replace(
+    return _evolved(
         told,
         energy_wh=stop - start,
         readings=_readings(told, start, stop, told.ended.occurred_at, meters),
@@ -320,8 +334,8 @@ def _doubt(
         return "no register says how much energy it was", {Flag.REGISTER_MISSING}
     if ended_at < began_at:
         return "it ends before it starts", {Flag.TIME_IMPLAUSIBLE}
-    inner = {at: wh for at, wh in registers.items() if began_at <= at <= ended_at}
-    if fall := _fall([start, *(inner[at] for at in sorted(inner)), stop]):
+    inner = [registers[at] for at in sorted(registers) if began_at <= at <= ended_at]
+    if fall := _fall([start, *inner, stop]):
         high, low = fall
         text = f"the register fell from {high} to {low} Wh"
         return text, {Flag.REGISTER_FELL, Flag.ENERGY_IMPLAUSIBLE}
@@ -338,10 +352,11 @@ def _doubt(
 def _fall(registers: Sequence[int]) -> tuple[int, int] | None:
     """Return the first fall of a register that only rises, beyond mere rounding."""
     highest = registers[0]
-    for register in registers[1:]:
-        if register < highest - REGISTER_TOLERANCE_WH:
+    for register in registers:
+        if register >= highest:
+            highest = register
+        elif register < highest - REGISTER_TOLERANCE_WH:
             return highest, register
-        highest = max(highest, register)
     return None
 
 
@@ -448,33 +463,49 @@ class _Meters:
 
 
 def _meters(events: Sequence[TransactionEvent]) -> _Meters:
-    samples = list({sample for event in events for sample in event.samples})
-    registers = _whole(samples, Quantity.ENERGY_REGISTER)
+    told: defaultdict[Quantity, list[Sample]] = defaultdict(list)
+    for event in events:
+        for sample in event.samples:
+            told[sample.quantity].append(sample)
+    registers = _whole_of(told[Quantity.ENERGY_REGISTER])
     return _Meters(
-        registers or _summed(events, _whole(samples, Quantity.ENERGY_INTERVAL)),
-        _whole(samples, Quantity.POWER),
-        _whole(samples, Quantity.CURRENT),
+        registers or _summed(events, _whole_of(told[Quantity.ENERGY_INTERVAL])),
+        _whole_of(told[Quantity.POWER]),
+        _whole_of(told[Quantity.CURRENT]),
     )
 
 
 def _whole(samples: Iterable[Sample], quantity: Quantity) -> dict[datetime, int]:
+    """Values of *quantity* among *samples*, as :func:`_whole_of` tells them."""
+    return _whole_of([sample for sample in samples if sample.quantity is quantity])
+
+
+def _whole_of(samples: Sequence[Sample]) -> dict[datetime, int]:
     """Values of one quantity for the whole outlet by time; phases are added up.
 
     Two values for one moment: the larger one, which is as good as the other and always the same.
     """
     whole: dict[datetime, int] = {}
-    phases: defaultdict[datetime, dict[str, int]] = defaultdict(dict)
+    phased: list[Sample] = []
     for sample in samples:
-        if sample.quantity is not quantity or sample.place != "outlet":
+        at, _, value, _, phase, place = sample
+        if place != "outlet":
             continue
-        if sample.phase is None:
-            whole[sample.at] = max(sample.value, whole.get(sample.at, sample.value))
-        elif sample.phase[:2] in ("L1", "L2", "L3") and sample.phase[2:] in ("", "-N"):
-            known = phases[sample.at]
-            known[sample.phase] = max(sample.value, known.get(sample.phase, sample.value))
-    if whole or not phases:
-        return whole
-    all_phases = max(len(each) for each in phases.values())
+        if phase is not None:
+            phased.append(sample)
+        elif at not in whole or value > whole[at]:
+            whole[at] = value
+    return whole or _added_up(phased)
+
+
+def _added_up(samples: Sequence[Sample]) -> dict[datetime, int]:
+    """Sums over the phases, at the moments for which all of them are told."""
+    phases: defaultdict[datetime, dict[str, int]] = defaultdict(dict)
+    for at, _, value, _, phase, _ in samples:
+        if phase and phase[:2] in ("L1", "L2", "L3") and phase[2:] in ("", "-N"):
+            known = phases[at]
+            known[phase] = max(value, known.get(phase, value))
+    all_phases = max((len(each) for each in phases.values()), default=0)
     return {at: sum(each.values()) for at, each in phases.items() if len(each) == all_phases}
 
 
@@ -497,23 +528,24 @@ def _readings(
     """Return what was read, in order of time, from the start until *ended*."""
     began = told.began_at
     assert began is not None  # something was said, else there is nothing to read
-    states = dict(_states(told.events, began))
-    moments = {*meters.registers, *meters.powers, *meters.currents, *states}
-    inner = sorted(at for at in moments if began < at < ended)
+    registers, powers, currents = meters.registers, meters.powers, meters.currents
+    states = _states(told.events, began)
+    moments = {*registers, *powers, *currents, *states}
+    inner = sorted([at for at in moments if began < at < ended])
     return (
-        _reading(began, start, states, meters),
-        *(_reading(at, meters.registers.get(at), states, meters) for at in inner),
-        _reading(ended, stop, states, meters),
+        Reading(began, start, states.get(began), powers.get(began), currents.get(began)),
+        *[
+            reading_of((at, registers.get(at), states.get(at), powers.get(at), currents.get(at)))
+            for at in inner
+        ],
+        Reading(ended, stop, states.get(ended), powers.get(ended), currents.get(ended)),
     )
 
 
-def _reading(
-    at: datetime, wh: int | None, states: Mapping[datetime, bool], meters: _Meters
-) -> Reading:
-    return Reading(at, wh, states.get(at), meters.powers.get(at), meters.currents.get(at))
-
-
-def _states(events: Sequence[TransactionEvent], began: datetime) -> Iterator[tuple[datetime, bool]]:
-    for event in events:
-        if event.charging is not None:
-            yield max(event.occurred_at, began), takes_power(event.charging)
+def _states(events: Sequence[TransactionEvent], began: datetime) -> dict[datetime, bool]:
+    """From when on the car took power or did not; what was said before the start holds at it."""
+    return {
+        max(event.occurred_at, began): event.charging in _TAKES_POWER
+        for event in events
+        if event.charging is not None
+    }

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 
+from cms.domain.evolve import quick
+
 _TWO_DIGITS = """
 AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF
 CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL
@@ -77,8 +79,11 @@ def to_decimal(value: Fraction | int, digits: int = 6) -> Decimal:
     return Decimal(whole).scaleb(-digits, _WIDE)
 
 
-def apportion(total: int, exact: Sequence[Fraction | int]) -> list[int]:
+def apportion(total: int, exact: Sequence[Fraction | int], over: int = 1) -> list[int]:
     """Round *exact* parts to whole numbers that sum to *total*: the largest remainder method.
+
+    The parts are *exact* divided by *over*: integers over one denominator are a tenth of the work
+    of fractions.
 
     Each part becomes its floor, and what is then missing goes, one by one, to the parts with the
     largest remainders (the earlier part on a tie). For this to move no part by one or more,
@@ -91,10 +96,10 @@ def apportion(total: int, exact: Sequence[Fraction | int]) -> list[int]:
         if total:
             raise ValueError(f"{total} cannot be shared among no parts")
         return []
-    parts = [value.numerator // value.denominator for value in exact]
+    parts = [int(value // over) for value in exact]
     missing = total - sum(parts)
     if missing:
-        order = sorted(range(len(parts)), key=lambda i: parts[i] - exact[i])
+        order = sorted(range(len(parts)), key=lambda i: parts[i] * over - exact[i])
         step = 1 if missing > 0 else -1
         if step < 0:
             order.reverse()
@@ -115,6 +120,7 @@ def share(total: int, weights: Sequence[Fraction | int]) -> list[int]:
     return apportion(total, [Fraction(total) * weight / whole for weight in weights])
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Money:
     """An amount of one currency. Adding two currencies is an error, not a conversion."""
@@ -180,6 +186,7 @@ def total(amounts: Iterable[Money], currency: str) -> Money:
     return result
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TaxLine:
     """One tax on a price, e.g. CGST, 9 percent, 1.37 INR."""
@@ -189,6 +196,7 @@ class TaxLine:
     amount: Money
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Price:
     """A payable price: net, its taxes and, rarely, a clamp line. Gross is their sum, always.

@@ -1,4 +1,5 @@
-"""A tariff prepared for rating: restrictions become bit masks, prices exact fractions per unit.
+"""A tariff prepared for rating: restrictions become bit masks, prices exact integers per unit, all
+over the one denominator of the tariff.
 
 Element *i* of a plan is bit *i*. Which elements hold is the AND of a mask from the clock and masks
 from the bands of energy, duration, power and current; which component prices what under a mask is
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from decimal import Decimal
 from fractions import Fraction
+from math import lcm
 from typing import NamedTuple
 
 from cms.domain.tariff import (
@@ -25,6 +27,7 @@ from cms.domain.tariff import (
     Tariff,
     Tax,
 )
+from cms.domain.usage import UsageKind
 
 MICROSECONDS = 1_000_000
 """Microseconds in a second: the engine's unit of time."""
@@ -38,14 +41,19 @@ _UNITS = {
 
 
 class PlannedComponent(NamedTuple):
-    """A price component with its exact price per Wh, microsecond or session."""
+    """A price component with its exact price per Wh, microsecond or session.
+
+    Attributes:
+        net, gross, taxes: integers over the plan's ``denominator``: sums of them are exact, and
+            cost a tenth of sums of fractions.
+    """
 
     element: int
     dimension: Dimension
     step: int
-    net: Fraction
-    gross: Fraction
-    taxes: tuple[tuple[Tax, Fraction], ...]
+    net: int
+    gross: int
+    taxes: tuple[tuple[Tax, int], ...]
     source: PriceComponent
 
 
@@ -59,6 +67,10 @@ class Choice(NamedTuple):
     energy: int | None
     time: int | None
     parking: int | None
+
+    def of(self, kind: UsageKind) -> int | None:
+        """The component that prices time of *kind*, which is not dark."""
+        return self.parking if kind is UsageKind.PARKING else self.time
 
 
 class Bands:
@@ -80,8 +92,17 @@ class Bands:
 
     def after(self, value: int | Fraction) -> int | Fraction | None:
         """The next threshold above *value*."""
-        place = bisect_right(self.thresholds, value)
-        return self.thresholds[place] if place < len(self.thresholds) else None
+        return self.around(value)[1]
+
+    def around(self, value: int | Fraction) -> tuple[int | Fraction | None, int | Fraction | None]:
+        """The thresholds between which the same elements hold as at *value*: the lower one
+        included, the upper one excluded; ``None`` where there is none."""
+        thresholds = self.thresholds
+        place = bisect_right(thresholds, value)
+        return (
+            thresholds[place - 1] if place else None,
+            thresholds[place] if place < len(thresholds) else None,
+        )
 
 
 def _within(value: int | Fraction, low: int | Fraction | None, high: int | Fraction | None) -> bool:
@@ -94,6 +115,7 @@ class Plan:
     Args:
         elements: (number in the tariff from 1, element).
         flat_groups: how many elements, from the front, form each group of flat prices.
+        denominator: of all of the tariff's prices, see :func:`_denominator`.
     """
 
     __slots__ = (
@@ -104,6 +126,7 @@ class Plan:
         "components",
         "current",
         "current_unknown",
+        "denominator",
         "duration",
         "energy",
         "flat",
@@ -117,7 +140,9 @@ class Plan:
         tariff: Tariff,
         elements: Sequence[tuple[int, Element]],
         flat_groups: Sequence[int],
+        denominator: int,
     ) -> None:
+        self.denominator = denominator
         rules = [element.restrictions for _, element in elements]
         self.components: list[PlannedComponent] = []
         self.priced = [
@@ -141,10 +166,17 @@ class Plan:
         self._choices: dict[int, Choice] = {}
 
     def _plan(self, tariff: Tariff, number: int, part: PriceComponent) -> int:
-        unit = _UNITS[part.dimension]
-        net, gross = tariff.net_price(part) / unit, tariff.gross_price(part) / unit
-        taxes = tuple((tax, net * Fraction(tax.percent) / 100) for tax in tariff.taxes_of(part))
-        planned = PlannedComponent(number, part.dimension, part.step_size, net, gross, taxes, part)
+        price = _exact_price(tariff, part)
+        net, gross, *taxes = (int(each * self.denominator) for each in price)
+        planned = PlannedComponent(
+            number,
+            part.dimension,
+            part.step_size,
+            net,
+            gross,
+            tuple(zip(tariff.taxes_of(part), taxes, strict=True)),
+            part,
+        )
         self.components.append(planned)
         return len(self.components) - 1
 
@@ -178,6 +210,19 @@ class Plan:
             if mask >> place & 1 and dimension in priced:
                 return priced[dimension]
         return None
+
+
+def _exact_price(tariff: Tariff, part: PriceComponent) -> tuple[Fraction, ...]:
+    """Return net, gross and each tax per Wh, microsecond or session."""
+    unit = _UNITS[part.dimension]
+    net, gross = tariff.net_price(part) / unit, tariff.gross_price(part) / unit
+    return net, gross, *(net * Fraction(tax.percent) / 100 for tax in tariff.taxes_of(part))
+
+
+def _denominator(tariff: Tariff) -> int:
+    """Return the least number of which every exact price of *tariff* is a whole number of parts."""
+    parts = (part for element in tariff.elements for part in element.components)
+    return lcm(*(each.denominator for part in parts for each in _exact_price(tariff, part)))
 
 
 def _bands(rules: Sequence[Restrictions], name: str, scale: int) -> Bands:
@@ -232,6 +277,11 @@ class TariffPlan:
     max_net: Fraction | None
     max_gross: Fraction | None
 
+    @property
+    def limited(self) -> bool:
+        """Whether a session has a least or a greatest price."""
+        return self.min_net is not None or self.max_net is not None
+
 
 def plan_of(tariff: Tariff) -> TariffPlan:
     """Return the tariff's plan; made once and kept in the tariff."""
@@ -252,10 +302,11 @@ def _compile(tariff: Tariff) -> TariffPlan:
     for number, element in enumerate(tariff.elements, start=1):
         phases[element.restrictions.reservation].append((number, element))
     held, gone = phases[ReservationPhase.RESERVED], phases[ReservationPhase.EXPIRED]
+    over = _denominator(tariff)
     return TariffPlan(
-        Plan(tariff, phases[None], [len(phases[None])]),
-        Plan(tariff, held, [len(held)]),
-        Plan(tariff, gone + held, [len(gone), len(held)]),
+        Plan(tariff, phases[None], [len(phases[None])], over),
+        Plan(tariff, held, [len(held)], over),
+        Plan(tariff, gone + held, [len(gone), len(held)], over),
         _limit(tariff.net_limit, tariff.min_price),
         _limit(tariff.gross_limit, tariff.min_price),
         _limit(tariff.net_limit, tariff.max_price),

@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from cms.domain.errors import InvalidValue
+from cms.domain.evolve import quick
 from cms.domain.ids import TariffId
 from cms.domain.money import Money, Price
 from cms.domain.tariff import Basis, Dimension, Tax
@@ -34,6 +35,7 @@ class Reservation:
             raise InvalidValue("reservation.end", f"{self.end} is before {self.start}")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Period:
     """A stretch of a session in which the same price components held.
@@ -65,6 +67,7 @@ class Period:
         return self.end - self.start
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CostLine:
     """The exact cost of one price component over the whole session.
@@ -100,6 +103,7 @@ class Clamp:
     gross: Money
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Rating:
     """A rated session.

@@ -9,11 +9,13 @@ are cut by largest remainder. The order and the rules are those of OCPI 2.2.1, t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from functools import cache
+from math import lcm
 from zoneinfo import ZoneInfo
 
 from cms.domain.money import (
@@ -21,7 +23,7 @@ from cms.domain.money import (
     Price,
     TaxLine,
     apportion,
-    half_up,
+    half_up_ratio,
     minor_digits,
     share,
     to_minor,
@@ -172,15 +174,26 @@ def _walk_parts(parts: Sequence[Part], zone: ZoneInfo) -> list[_Walk]:
 
 @dataclass(slots=True)
 class _Cost:
-    """What one component costs, exact; volumes in its own unit (Wh, microseconds, 1)."""
+    """What one component costs, exact; volumes in its own unit (Wh, microseconds, 1).
+
+    Attributes:
+        over: of which *net* and *gross* are numerators.
+    """
 
     tariff: Tariff
     component: PlannedComponent
     part: _Part
     volume: int | Fraction
     billed: int | Fraction
-    net: Fraction
-    gross: Fraction
+    over: int
+
+    @property
+    def net(self) -> int:
+        return self.component.net * self.billed.numerator
+
+    @property
+    def gross(self) -> int:
+        return self.component.gross * self.billed.numerator
 
 
 def _costs(walks: Sequence[_Walk], *, reserved: bool) -> list[_Cost]:
@@ -208,7 +221,7 @@ def _measured(walk: Sweep) -> list[int | Fraction]:
 def _costs_of(walk: _Walk, billed: Sequence[int | Fraction], reserved: bool) -> list[_Cost]:
     volumes = walk.sweep.volumes
     costs = [
-        _cost(walk.tariff, component, volumes[index], billed[index], reserved)
+        _cost(walk, component, volumes[index], billed[index], reserved)
         for index, component in enumerate(walk.plan.components)
         if billed[index] or volumes[index]
     ]
@@ -217,15 +230,15 @@ def _costs_of(walk: _Walk, billed: Sequence[int | Fraction], reserved: bool) -> 
 
 
 def _cost(
-    tariff: Tariff,
+    walk: _Walk,
     component: PlannedComponent,
     volume: int | Fraction,
     billed: int | Fraction,
     reserved: bool,
 ) -> _Cost:
     part = _Part.RESERVATION if reserved else _PART_OF[component.dimension]
-    net, gross = component.net * billed, component.gross * billed
-    return _Cost(tariff, component, part, volume, billed, net, gross)
+    over = walk.plan.denominator * billed.denominator
+    return _Cost(walk.tariff, component, part, volume, billed, over)
 
 
 def _step_energy(walks: Sequence[_Walk], billed: Sequence[list[int | Fraction]]) -> None:
@@ -269,7 +282,7 @@ def _surplus(volume: int | Fraction, step: int, same: int | Fraction) -> int | F
     if step == 0 or volume <= 0 or (step == 1 and isinstance(volume, int)):
         return 0
     over = volume % step
-    return 0 if over <= same < step else step - over
+    return 0 if not over or over <= same < step else step - over
 
 
 @dataclass(slots=True)
@@ -284,24 +297,37 @@ class _Sums:
     gross: Fraction
 
 
-_Cell = tuple[int, Tax, Fraction]
+_Cell = tuple[int, Tax, int]
+"""Part, tax, and its exact amount over the denominator of the sums."""
 
 
 def _sum_up(
     currency: str, plan: TariffPlan, costs: Sequence[_Cost], *, with_minimum: bool
 ) -> _Sums:
-    """Clamp the exact sums, round the totals once, and cut every part from them."""
+    """Clamp the exact sums, round the totals once, and cut every part from them.
+
+    The sums are integers over one denominator, that of all prices and volumes.
+    """
+    over = lcm(*(cost.over for cost in costs))
     scale = 10 ** minor_digits(currency)
-    nets = [Fraction() for _ in _Part]
-    gross = Fraction()
+    nets = [0] * len(_Part)
+    whole_gross = 0
     for cost in costs:
-        nets[cost.part] += cost.net
-        gross += cost.gross
-    net = sum(nets, Fraction())
-    cells = _tax_cells(costs)
-    rounded_net, rounded_gross = to_minor(net, currency), to_minor(gross, currency)
-    parts = _parts(currency, scale, nets, rounded_net, cells, rounded_gross - rounded_net)
-    total = _added(currency, parts)
+        nets[cost.part] += cost.net * (over // cost.over)
+        whole_gross += cost.gross * (over // cost.over)
+    net, gross = Fraction(sum(nets), over), Fraction(whole_gross, over)
+    cells = _tax_cells(costs, over)
+    rounded_net = half_up_ratio(sum(nets) * scale, over)
+    rounded_gross = half_up_ratio(whole_gross * scale, over)
+    cut = apportion(rounded_net, [amount * scale for amount in nets], over)
+    taxes = _tax_lines(scale, over, cells, rounded_gross - rounded_net)
+    parts = [
+        _price(currency, minor, lines, rest)
+        for minor, (lines, rest) in zip(cut, taxes, strict=True)
+    ]
+    total = _added(currency, rounded_net, taxes)
+    if not plan.limited:
+        return _Sums(parts, total, None, (net, gross), net, gross)
     min_net, min_gross = (plan.min_net, plan.min_gross) if with_minimum else (None, None)
     clamped_net = _clamped(net, min_net, plan.max_net)
     clamped_gross = _clamped(gross, min_gross, plan.max_gross)
@@ -317,37 +343,23 @@ def _sum_up(
     return _Sums(parts, total, clamp, (net, gross), clamped_net, clamped_gross)
 
 
-def _tax_cells(costs: Sequence[_Cost]) -> list[_Cell]:
+def _tax_cells(costs: Sequence[_Cost], over: int) -> list[_Cell]:
     """Exact taxes per part and tax, in order of first appearance."""
-    cells: dict[tuple[int, Tax], Fraction] = {}
+    cells: dict[tuple[int, str, Decimal], _Cell] = {}
     for cost in costs:
+        times = cost.billed.numerator * (over // cost.over)
         for tax, per_unit in cost.component.taxes:
-            key = (cost.part, tax)
-            cells[key] = cells.get(key, Fraction()) + per_unit * cost.billed
-    return [(part, tax, amount) for (part, tax), amount in cells.items()]
+            key = (cost.part, tax.name, tax.percent)
+            _, first, amount = cells.get(key, (cost.part, tax, 0))
+            cells[key] = (cost.part, first, amount + per_unit * times)
+    return list(cells.values())
 
 
-def _parts(
-    currency: str,
-    scale: int,
-    nets: Sequence[Fraction],
-    net: int,
-    cells: Sequence[_Cell],
-    tax: int,
-) -> list[Price]:
-    """Cut the parts' nets from the rounded *net*, and their tax lines from the rounded *tax*."""
-    taxes = _tax_lines(currency, scale, cells, tax)
-    cut = apportion(net, [amount * scale for amount in nets])
-    return [
-        Price(Money.from_minor(minor, currency), tuple(lines), rounding=rounding)
-        for minor, (lines, rounding) in zip(cut, taxes, strict=True)
-    ]
+_PartTaxes = tuple[list[tuple[Tax, int]], int]
+"""A part's taxes in minor units, and its rounding."""
 
 
-_PartTaxes = tuple[list[TaxLine], Money | None]
-
-
-def _tax_lines(currency: str, scale: int, cells: Sequence[_Cell], tax: int) -> list[_PartTaxes]:
+def _tax_lines(scale: int, over: int, cells: Sequence[_Cell], tax: int) -> list[_PartTaxes]:
     """Share the rounded *tax* among parts and taxes; twins get the same, to the minor unit.
 
     Taxes of one percentage on one price are twins (CGST and SGST must be equal by law): each is
@@ -358,24 +370,41 @@ def _tax_lines(currency: str, scale: int, cells: Sequence[_Cell], tax: int) -> l
     rest = [0] * len(_Part)
     groups = _twins(cells)
     shares = apportion(
-        tax, [sum(cells[i][2] for row in rows for i in row) * scale for rows in groups]
+        tax, [sum(cells[i][2] for row in rows for i in row) * scale for rows in groups], over
     )
     for rows, whole in zip(groups, shares, strict=True):
         exact = [cells[row[0]][2] * scale for row in rows]
         twins = len(rows[0])
-        each = whole if twins == 1 else half_up(sum(exact, Fraction()))
-        for row, minor in zip(rows, apportion(each, exact), strict=True):
+        each = whole if twins == 1 else half_up_ratio(sum(exact), over)
+        for row, minor in zip(rows, apportion(each, exact, over), strict=True):
             for index in row:
                 amounts[index] = minor
         largest = max(rows, key=lambda row: abs(cells[row[0]][2]))
         rest[cells[largest[0]][0]] += whole - each * twins
-    lines: list[list[TaxLine]] = [[] for _ in _Part]
+    lines: list[list[tuple[Tax, int]]] = [[] for _ in _Part]
     for (part, kind, _), minor in zip(cells, amounts, strict=True):
-        lines[part].append(TaxLine(kind.name, kind.percent, Money.from_minor(minor, currency)))
-    return [
-        (each, Money.from_minor(over, currency) if over else None)
-        for each, over in zip(lines, rest, strict=True)
-    ]
+        lines[part].append((kind, minor))
+    return list(zip(lines, rest, strict=True))
+
+
+_nothing = cache(Price.zero)
+"""Most parts of most bills cost nothing."""
+
+
+def _price(currency: str, net: int, taxes: Sequence[tuple[Tax, int]], rounding: int) -> Price:
+    """Make a price of minor units."""
+    if not (net or taxes or rounding):
+        return _nothing(currency)
+    return Price(
+        Money.from_minor(net, currency),
+        tuple(
+            [
+                TaxLine(tax.name, tax.percent, Money.from_minor(minor, currency))
+                for tax, minor in taxes
+            ]
+        ),
+        rounding=Money.from_minor(rounding, currency) if rounding else None,
+    )
 
 
 def _twins(cells: Sequence[_Cell]) -> list[list[tuple[int, ...]]]:
@@ -383,7 +412,7 @@ def _twins(cells: Sequence[_Cell]) -> list[list[tuple[int, ...]]]:
 
     Twins have one percentage and one exact amount: they tax the same price.
     """
-    rows: dict[tuple[int, Decimal, Fraction], list[int]] = {}
+    rows: dict[tuple[int, Decimal, int], list[int]] = {}
     for index, (part, tax, amount) in enumerate(cells):
         rows.setdefault((part, tax.percent, amount), []).append(index)
     groups: dict[tuple[Decimal, tuple[str, ...]], list[tuple[int, ...]]] = {}
@@ -393,12 +422,18 @@ def _twins(cells: Sequence[_Cell]) -> list[list[tuple[int, ...]]]:
     return list(groups.values())
 
 
-def _added(currency: str, parts: Sequence[Price]) -> Price:
-    result = Price.zero(currency)
-    for part in parts:
-        if part.net or part.taxes:
-            result += part
-    return result
+def _added(currency: str, net: int, parts: Sequence[_PartTaxes]) -> Price:
+    """Add up the parts' taxes and roundings; the sum of their nets is *net*."""
+    merged: dict[tuple[str, Decimal], tuple[Tax, int]] = {}
+    for taxes, _ in parts:
+        for tax, minor in taxes:
+            key = (tax.name, tax.percent)
+            merged[key] = (tax, minor + (merged[key][1] if key in merged else 0))
+    total = _price(currency, net, tuple(merged.values()), 0)
+    if any(rest for _, rest in parts):
+        over = Money.from_minor(sum(rest for _, rest in parts), currency)
+        return replace(total, rounding=over)
+    return total
 
 
 def _clamped(value: Fraction, low: Fraction | None, high: Fraction | None) -> Fraction:
@@ -417,8 +452,7 @@ def _clamped_price(total: Price, cells: Sequence[_Cell], net: int, gross: int, b
     currency = total.currency
     kinds = [(line.name, line.percent) for line in total.taxes]
     weights = [
-        sum((amount for _, tax, amount in cells if (tax.name, tax.percent) == kind), Fraction())
-        for kind in kinds
+        sum(amount for _, tax, amount in cells if (tax.name, tax.percent) == kind) for kind in kinds
     ]
     base = Money.from_minor(net, currency)
     if both and any(weights) and gross >= net:
@@ -436,10 +470,10 @@ def _clamped_price(total: Price, cells: Sequence[_Cell], net: int, gross: int, b
 
 
 def _evened(
-    kinds: Sequence[tuple[str, Decimal]], weights: Sequence[Fraction], amounts: Sequence[int]
+    kinds: Sequence[tuple[str, Decimal]], weights: Sequence[int], amounts: Sequence[int]
 ) -> tuple[list[int], int]:
     """Give taxes of one percentage and weight the same amount; return what is left over too."""
-    least: dict[tuple[Decimal, Fraction], int] = {}
+    least: dict[tuple[Decimal, int], int] = {}
     keys = [(percent, weight) for (_, percent), weight in zip(kinds, weights, strict=True)]
     for key, amount in zip(keys, amounts, strict=True):
         least[key] = min(amount, least.get(key, amount))
@@ -457,8 +491,8 @@ def _line(cost: _Cost, several: bool) -> CostLine:
         component.source.price,
         tariff.basis,
         tariff.taxes_of(component.source),
-        cost.net,
-        cost.gross,
+        Fraction(cost.net, cost.over),
+        Fraction(cost.gross, cost.over),
         cost.part is _Part.RESERVATION,
         tariff.id if several else None,
     )

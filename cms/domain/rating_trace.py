@@ -6,15 +6,21 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
+from math import gcd
 from zoneinfo import ZoneInfo
 
-from cms.domain.money import Price, to_decimal
+from cms.domain.money import Price, half_up_ratio, to_decimal
 from cms.domain.rated import Clamp, CostLine, Period
 from cms.domain.tariff import Basis, Dimension, Tariff
 from cms.domain.units import plain
 from cms.domain.usage import UsageKind
 
 _WIDE = Context(prec=60)
+_DIGITS = 12
+"""Most digits after the point of an exact decimal; longer ones are written as fractions."""
+_LONGEST = 10**_DIGITS
+_LEAST, _MOST = 10 ** (_DIGITS - 6), 10 ** (_DIGITS + 20)
 
 _PRICED = {
     Dimension.ENERGY: "energy",
@@ -83,12 +89,12 @@ def _line(line: CostLine, currency: str) -> str:
         what = "reservation, flat" if line.dimension is Dimension.FLAT else "reserved time"
     whose = "" if line.tariff is None else f"{line.tariff}, element"
     text = f"{whose or 'Element'} {line.element}, {what}: {_volume(line)}"
-    price = f"{plain(line.price)} {currency}{_per(line.dimension)}"
+    price = f"{_text(line.price)} {currency}{_per(line.dimension)}"
     text += f"{price} = net {_exact(line.net)}"
     for tax in line.taxes:
         percent, unit = tax.percent.as_integer_ratio()
-        share = Fraction(line.net.numerator * percent, line.net.denominator * unit * 100)
-        text += f" + {tax.name} {plain(tax.percent)} % {_exact(share)}"
+        share = _ratio(line.net.numerator * percent, line.net.denominator * unit * 100)
+        text += f" + {tax.name} {_text(tax.percent)} % {share}"
     return f"{text} = gross {_exact(line.gross)} {currency}"
 
 
@@ -123,7 +129,7 @@ def _clamp(tariff: Tariff, clamp: Clamp | None) -> Iterator[str]:
 
 def _total(total: Price) -> str:
     taxes = "".join(
-        f" + {line.name} {plain(line.percent)} % {line.amount.amount}" for line in total.taxes
+        f" + {line.name} {_text(line.percent)} % {line.amount.amount}" for line in total.taxes
     )
     clamp = "" if total.clamp is None else f" + limit {total.clamp.amount}"
     rounding = "" if total.rounding is None else f" + rounding {total.rounding.amount}"
@@ -133,9 +139,30 @@ def _total(total: Price) -> str:
 
 def _exact(value: Fraction | int | Decimal) -> str:
     """Write an exact value: as a decimal where it ends, else as a fraction with six digits."""
-    if isinstance(value, int):
-        return str(value)
-    numerator, denominator = value.as_integer_ratio()
-    if 10**12 % denominator == 0:
-        return str(plain(Decimal(numerator * (10**12 // denominator)).scaleb(-12, _WIDE)))
-    return f"{numerator}/{denominator} ({to_decimal(Fraction(numerator, denominator))})"
+    return str(value) if isinstance(value, int) else _ratio(*value.as_integer_ratio())
+
+
+def _ratio(numerator: int, denominator: int) -> str:
+    """Write ``numerator / denominator`` (above 0) like :func:`_exact`."""
+    common = gcd(numerator, denominator)
+    numerator, denominator = numerator // common, denominator // common
+    if _LONGEST % denominator:
+        return f"{numerator}/{denominator} ({_about(numerator, denominator)})"
+    scaled = numerator * (_LONGEST // denominator)
+    if not _LEAST <= scaled < _MOST:  # below 0, or so small or large that text takes an exponent
+        return str(plain(Decimal(scaled).scaleb(-_DIGITS, _WIDE)))
+    whole, rest = divmod(scaled, _LONGEST)
+    return f"{whole}.{rest:0{_DIGITS}}".rstrip("0") if rest else str(whole)
+
+
+def _about(numerator: int, denominator: int) -> str:
+    whole = half_up_ratio(numerator * 10**6, denominator)
+    if whole <= 0:
+        return str(to_decimal(Fraction(numerator, denominator)))
+    return f"{whole // 10**6}.{whole % 10**6:06}"
+
+
+@lru_cache(maxsize=1024)
+def _text(value: Decimal) -> str:
+    """Write a price or a percentage; a tariff has few of them, and they come back with each bill."""
+    return str(plain(value))

@@ -7,7 +7,7 @@ reason, never mended in silence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ from cms.domain.limits import Overshoot, overshoot
 from cms.domain.rated import Reservation
 from cms.domain.rating import Rating, rate
 from cms.domain.reservation import reserved_time
-from cms.domain.session import Session, SessionStatus
+from cms.domain.session import Session, SessionStatus, evolve_session
 from cms.domain.signed import UNSIGNED, SignedRecord
 from cms.domain.switching import Switch, tariffs_used
 from cms.domain.tariff import Dimension, Element, PriceComponent, Tariff
@@ -82,13 +82,13 @@ def settle(
         switches=switches,
     )
     prices = tariffs_used(rating, tariff, switches)
-    done = replace(_as_told(session, told), status=SessionStatus.COMPLETED)
+    done = _as_told(session, told, SessionStatus.COMPLETED)
     cdr = _bill(done, told, prices, place, rating, usages, now, signed)
     if signed.left_out:
-        done = replace(done, flags=done.flagged(Flag.SIGNED_LEFT_OUT))
+        done = evolve_session(done, flags=done.flagged(Flag.SIGNED_LEFT_OUT))
     beyond = _overshoot(done, told.energy_wh, rating)
     if beyond is not None:
-        done = replace(done, flags=done.flagged(Flag.OVERSHOT))
+        done = evolve_session(done, flags=done.flagged(Flag.OVERSHOT))
     return Billed(done, cdr, beyond)
 
 
@@ -150,7 +150,7 @@ def settle_unused(
 
 def close_unused(session: Session, until: datetime) -> Session:
     """Return the session of a reservation that ended without its driver, closed."""
-    return replace(session, status=SessionStatus.COMPLETED, ended_at=until, charging=False)
+    return evolve_session(session, status=SessionStatus.COMPLETED, ended_at=until, charging=False)
 
 
 def _held(session: Session, until: datetime) -> Reservation | None:
@@ -160,7 +160,7 @@ def _held(session: Session, until: datetime) -> Reservation | None:
 
 def withhold(session: Session, told: Folded, why: str) -> Withheld:
     """Return the session without a bill, as far as it is known."""
-    return Withheld(replace(_as_told(session, told), status=SessionStatus.INVALID), why)
+    return Withheld(_as_told(session, told, SessionStatus.INVALID), why)
 
 
 def free_tariff(currency: str) -> Tariff:
@@ -169,13 +169,14 @@ def free_tariff(currency: str) -> Tariff:
     return Tariff(TariffId("FREE"), currency, (Element((nothing,)),))
 
 
-def _as_told(session: Session, told: Folded) -> Session:
-    """Return *session* with what all events together say of it."""
+def _as_told(session: Session, told: Folded, status: SessionStatus) -> Session:
+    """Return *session* with what all events together say of it, in its last status."""
     flags = set(session.flags) | set(told.flags)
     if told.started is not None and not told.gaps:
         flags.discard(Flag.SEQ_GAP)
-    return replace(
+    return evolve_session(
         session,
+        status=status,
         started_at=told.started_at or session.started_at,
         ended_at=told.ended_at or session.ended_at,
         start_wh=told.start_wh if told.start_wh is not None else session.start_wh,
@@ -187,7 +188,7 @@ def _as_told(session: Session, told: Folded) -> Session:
         power_w=None,
         charging=False,
         settle_after=None,
-        flags=tuple(flag for flag in Flag if flag in flags),
+        flags=tuple(flag for flag in Flag if flag in flags) if flags else (),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
+from operator import gt
+from typing import NamedTuple, Self
 
 from cms.domain.errors import InvalidValue
 from cms.domain.money import half_up
@@ -28,9 +30,20 @@ class UsageKind(StrEnum):
     """The EVSE is held for a vehicle that has not come. Rating makes it; chargers never do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """One stretch of a session with even use.
+_CHARGING, _PARKING = UsageKind.CHARGING, UsageKind.PARKING
+
+
+class _Stretch(NamedTuple):
+    start: datetime
+    end: datetime
+    wh: int | Fraction = 0
+    kind: UsageKind = UsageKind.CHARGING
+    power_w: int | None = None
+    current_ma: int | None = None
+
+
+class Usage(_Stretch):
+    """One stretch of a session with even use. A tuple, like ``Sample``: a bill has dozens.
 
     Attributes:
         start: aware UTC.
@@ -44,22 +57,32 @@ class Usage:
         InvalidValue: on construction, if a time has no zone or the end lies before the start.
     """
 
-    start: datetime
-    end: datetime
-    wh: int | Fraction = 0
-    kind: UsageKind = UsageKind.CHARGING
-    power_w: int | None = None
-    current_ma: int | None = None
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if self.start.tzinfo is None or self.end.tzinfo is None:
+    def __new__(
+        cls,
+        start: datetime,
+        end: datetime,
+        wh: int | Fraction = 0,
+        kind: UsageKind = UsageKind.CHARGING,
+        power_w: int | None = None,
+        current_ma: int | None = None,
+    ) -> Self:
+        if start.tzinfo is None or end.tzinfo is None:
             raise InvalidValue("start", "the times of a usage need a time zone")
-        if self.end < self.start:
-            raise InvalidValue("end", f"{self.end} is before the start {self.start}")
+        if end < start:
+            raise InvalidValue("end", f"{end} is before the start {start}")
+        return super().__new__(cls, start, end, wh, kind, power_w, current_ma)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+_usage_of: Callable[
+    [tuple[datetime, datetime, int, UsageKind, int | None, int | None]],
+    Usage,
+] = partial(tuple.__new__, Usage)
+"""Makes a usage of times that were looked at before."""
+
+
+class Reading(NamedTuple):
     """A moment of a session: the register, the state, or both, as one charger reported it.
 
     Attributes:
@@ -75,6 +98,12 @@ class Reading:
     charging: bool | None = None
     power_w: int | None = None
     current_ma: int | None = None
+
+
+reading_of: Callable[
+    [tuple[datetime, int | None, bool | None, int | None, int | None]], Reading
+] = partial(tuple.__new__, Reading)
+"""Makes a reading of all of its fields, for the hot path."""
 
 
 def usages_from_readings(
@@ -108,22 +137,23 @@ def usages_from_readings(
     current: int | None = None
     last = readings[0].wh or 0
     pending: list[Usage] = []
-    for index, (reading, following) in enumerate(pairwise(readings)):
-        if reading.charging is not None:
-            charging = reading.charging
-        if reading.wh is not None or reading.power_w is not None:
-            power, current = reading.power_w, reading.current_ma
-        kind = UsageKind.CHARGING if charging else UsageKind.PARKING
-        register = registers[index + 1]
+    for (reading, following), register in zip(pairwise(readings), registers[1:], strict=True):
+        at, told_wh, told_state, told_power, told_current = reading
+        until = following[0]
+        if told_state is not None:
+            charging = told_state
+        if told_wh is not None or told_power is not None:
+            power, current = told_power, told_current
+        kind = _CHARGING if charging else _PARKING
         if register is not None and not pending and not cuts:
-            if following.at > reading.at or register != last:
-                used, last = register - last, register
-                result.append(Usage(reading.at, following.at, used, kind, power, current))
+            if until > at or register != last:
+                result.append(_usage_of((at, until, register - last, kind, power, current)))
+                last = register
             continue
-        pending += _cut_dark(reading.at, following.at, kind, power, current, cuts)
+        pending += _cut_dark(at, until, kind, power, current, cuts)
         if register is not None:
             if register != last and not pending:  # two registers of one moment
-                pending.append(Usage(reading.at, following.at, 0, kind, power, current))
+                pending.append(Usage(at, until, 0, kind, power, current))
             result += _spread(pending, register - last)
             pending, last = [], register
     return tuple(result)
@@ -137,9 +167,12 @@ def _check_readings(readings: Sequence[Reading]) -> None:
         raise InvalidValue("readings", "the first and the last reading need a register")
     if last.wh < first.wh:
         raise InvalidValue("readings", f"register falls from {first.wh} Wh to {last.wh} Wh")
-    for before, after in pairwise(readings):
-        if after.at < before.at:
-            raise InvalidValue("readings", f"{after.at} comes after {before.at}")
+    moments = [reading.at for reading in readings]
+    if moments[0].tzinfo is None:  # and then none has one, or else they do not compare
+        raise InvalidValue("readings", "the times need a time zone")
+    if any(map(gt, moments, moments[1:])):
+        before, after = next(pair for pair in pairwise(moments) if pair[0] > pair[1])
+        raise InvalidValue("readings", f"{after} comes after {before}")
 
 
 def _held_registers(readings: Sequence[Reading]) -> list[int | None]:
@@ -147,9 +180,15 @@ def _held_registers(readings: Sequence[Reading]) -> list[int | None]:
     floor, ceiling = readings[0].wh or 0, readings[-1].wh or 0
     held: list[int | None] = []
     for reading in readings:
-        if reading.wh is not None:
-            floor = min(max(reading.wh, floor), ceiling)
-        held.append(None if reading.wh is None else floor)
+        wh = reading.wh
+        if wh is None:
+            held.append(None)
+            continue
+        if wh > ceiling:
+            floor = ceiling
+        elif wh > floor:
+            floor = wh
+        held.append(floor)
     return held
 
 

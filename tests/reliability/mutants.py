@@ -82,8 +82,8 @@ NEW_BILL_ID = Edit(
 
 ARRIVAL_ORDER = Edit(
     "cms/domain/folding.py",
-    "    everything = sorted(events, key=_by_time)\n    numbers = ",
-    "    everything = list(events)\n    return tuple(everything), False\n    numbers = ",
+    "    everything = _by_time(events)\n    numbers = ",
+    "    everything = tuple(events)\n    return everything, False\n    numbers = ",
 )
 
 TRANSACTIONS = f"{HERE}/test_d01_d06_transactions.py"

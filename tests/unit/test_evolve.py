@@ -58,6 +58,21 @@ def test_a_quick_constructor_makes_the_same_frozen_value() -> None:
         Plain()  # type: ignore[call-arg]
 
 
+def test_a_quick_constructor_still_checks_the_values() -> None:
+    @quick
+    @dataclass(frozen=True, slots=True)
+    class Checked:
+        value: int
+
+        def __post_init__(self) -> None:
+            if self.value < 0:
+                raise ValueError
+
+    assert Checked(1).value == 1
+    with pytest.raises(ValueError):
+        Checked(-1)
+
+
 def test_a_field_that_makes_its_own_default_gets_no_quick_constructor() -> None:
     @dataclass(frozen=True, slots=True)
     class Listed:
