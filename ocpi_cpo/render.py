@@ -66,8 +66,12 @@ class Renderer:
         """Our party that speaks where none is named."""
         return self._party
 
-    async def session(self, dated: Dated) -> Json | None:
-        """Return a session; None if it cannot be shown: no token, no such place, a broken rule."""
+    async def session(self, dated: Dated, billed: Rating | None = None) -> Json | None:
+        """Return a session; None if it cannot be shown: no token, no such place, a broken rule.
+
+        Args:
+            billed: what its first bill says, where that was read already.
+        """
         own = dated.session
         place = self._place(own)
         if place is None or own.token is None or own.token.partner is None:
@@ -76,7 +80,7 @@ class Renderer:
             return None
         site = self._site(own) or place.location
         view = self._network.view(place, self._network.group(own.owner))
-        rating = await self._rating(own)
+        rating = await self._rating(own, billed)
         return _shown(
             f"session:{own.id}",
             lambda: self._dialect.session(own, site, view, rating, dated.last_updated),
@@ -102,9 +106,9 @@ class Renderer:
     def _site(self, own: Session) -> Location | None:
         return self._catalogue.locations.get(own.location) if own.location else None
 
-    async def _rating(self, own: Session) -> Rating | None:
+    async def _rating(self, own: Session, billed: Rating | None) -> Rating | None:
         if own.status is SessionStatus.COMPLETED:
-            return await self._first_rating(own)
+            return billed or await self._first_rating(own)
         return None if own.status is SessionStatus.INVALID else await self._running_price(own)
 
     def profile(self, id: SessionId, partner: PartnerId) -> tuple[PartnerId, Json] | None:

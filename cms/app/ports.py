@@ -734,10 +734,18 @@ class Store(Protocol):
 
     async def delivery(self, partner: PartnerId, kind: str, key: str) -> Delivery | None: ...
     async def deliveries(self, partner: PartnerId, state: str) -> Sequence[Delivery]: ...
+    async def deliveries_with(
+        self, partner: PartnerId, kind: str, keys: Sequence[str]
+    ) -> Mapping[str, Delivery]:
+        """Those of *keys* that are known, by key: one read for a batch."""
+
     async def documents(self, kind: str) -> Mapping[str, bytes]: ...
 
     # sessions, bills, frames
     async def session(self, id: SessionId) -> Dated | None: ...
+    async def sessions_with(self, ids: Sequence[SessionId]) -> Mapping[SessionId, Dated]:
+        """Those of *ids* that exist: one read for a batch."""
+
     async def session_of(
         self, station: StationId, transaction: TransactionId
     ) -> Session | None: ...
@@ -745,7 +753,15 @@ class Store(Protocol):
         """Return one page and the total."""
 
     async def cdr(self, id: CdrId) -> DatedCdr | None: ...
-    async def cdr_of(self, session: SessionId) -> DatedCdr | None: ...
+    async def cdrs_with(self, ids: Sequence[CdrId]) -> Mapping[CdrId, DatedCdr]:
+        """Those of *ids* that exist: one read for a batch."""
+
+    async def cdr_of(self, session: SessionId) -> DatedCdr | None:
+        """The newest bill of a session; a credit is none."""
+
+    async def cdrs_of(self, sessions: Sequence[SessionId]) -> Mapping[SessionId, DatedCdr]:
+        """``cdr_of`` each of *sessions* that has one: one read for a batch."""
+
     async def cdrs(self, query: CdrQuery) -> tuple[Sequence[DatedCdr], int]: ...
     async def due_for_settling(self, now: datetime, limit: int) -> Sequence[Session]: ...
     async def journal(self, session: SessionId) -> Sequence[JournalEntry]:

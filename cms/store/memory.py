@@ -323,6 +323,13 @@ class MemoryStore:
         found = [x for x in self._deliveries.values() if (x.partner, x.state) == (partner, state)]
         return sorted(found, key=lambda each: (each.seq, each.key))
 
+    async def deliveries_with(
+        self, partner: PartnerId, kind: str, keys: Sequence[str]
+    ) -> Mapping[str, Delivery]:
+        self._check_up()
+        found = ((key, self._deliveries.get((partner, kind, key))) for key in keys)
+        return {key: each for key, each in found if each is not None}
+
     async def documents(self, kind: str) -> Mapping[str, bytes]:
         self._check_up()
         return {key: body for (of, key), body in sorted(self._documents.items()) if of == kind}
@@ -331,6 +338,10 @@ class MemoryStore:
         self._check_up()
         session = self._sessions.get(id)
         return None if session is None else self._dated(session)
+
+    async def sessions_with(self, ids: Sequence[SessionId]) -> Mapping[SessionId, Dated]:
+        self._check_up()
+        return {id: self._dated(self._sessions[id]) for id in ids if id in self._sessions}
 
     async def session_of(self, station: StationId, transaction: TransactionId) -> Session | None:
         self._check_up()
@@ -373,6 +384,16 @@ class MemoryStore:
         self._check_up()
         bills = [x for x in self._bills() if x.cdr.session == session and not x.cdr.credit]
         return bills[-1] if bills else None
+
+    async def cdrs_with(self, ids: Sequence[CdrId]) -> Mapping[CdrId, DatedCdr]:
+        self._check_up()
+        return {id: self._dated_cdr(self._cdrs[id]) for id in ids if id in self._cdrs}
+
+    async def cdrs_of(self, sessions: Sequence[SessionId]) -> Mapping[SessionId, DatedCdr]:
+        self._check_up()
+        wanted = set(sessions)
+        bills = (each for each in self._bills() if not each.cdr.credit)
+        return {each.cdr.session: each for each in bills if each.cdr.session in wanted}
 
     async def cdrs(self, query: CdrQuery) -> tuple[Sequence[DatedCdr], int]:
         self._check_up()

@@ -82,8 +82,50 @@ def _changes(owned: bool, kinds: tuple[str, ...]) -> Select[Any]:
     return select(both).order_by(both.c.seq).limit(most)
 
 
+@cache
+def _session() -> Select[Any]:
+    return _dated_sessions().where(t.sessions.c.id == bindparam("id"))
+
+
+@cache
+def _sessions_with() -> Select[Any]:
+    return _dated_sessions().where(t.sessions.c.id.in_(bindparam("ids", expanding=True)))
+
+
+@cache
+def _cdr() -> Select[Any]:
+    return _dated_cdrs().where(t.cdrs.c.id == bindparam("id"))
+
+
+@cache
+def _cdrs_with() -> Select[Any]:
+    return _dated_cdrs().where(t.cdrs.c.id.in_(bindparam("ids", expanding=True)))
+
+
+@cache
+def _cdrs_of() -> Select[Any]:
+    """Bills of ``:sessions`` that are no credits, oldest first."""
+    c = t.cdrs.c
+    bills = _dated_cdrs().add_columns(c.session)
+    of = c.session.in_(bindparam("sessions", expanding=True))
+    return bills.where(of, c.credit.is_(False)).order_by(c.created_at, c.id)
+
+
+@cache
+def _deliveries_with() -> Select[Any]:
+    d = t.deliveries.c
+    return select(t.deliveries).where(
+        d.partner == bindparam("whose"),
+        d.kind == bindparam("of"),
+        d.key.in_(bindparam("keys", expanding=True)),
+    )
+
+
 class Reads:
     """Every read of the ``Store`` port.
+
+    Statements that partners' lines need all the time are made once: to make one costs more than to
+    run it.
 
     All raise ``StoreDown`` where the database cannot be asked.
     """
@@ -153,11 +195,14 @@ class Reads:
         return 0 if row is None else int(row.seq)
 
     async def delivery(self, partner: PartnerId, kind: str, key: str) -> Delivery | None:
-        d = t.deliveries.c
-        row = await self._first(
-            select(t.deliveries).where(d.partner == partner, d.kind == kind, d.key == key)
-        )
-        return None if row is None else codec.delivery_from(row)
+        return (await self.deliveries_with(partner, kind, [key])).get(key)
+
+    async def deliveries_with(
+        self, partner: PartnerId, kind: str, keys: Sequence[str]
+    ) -> Mapping[str, Delivery]:
+        given = {"whose": partner, "of": kind, "keys": list(keys)}
+        rows = await self._all(_deliveries_with(), given) if keys else ()
+        return {row.key: codec.delivery_from(row) for row in rows}
 
     async def deliveries(self, partner: PartnerId, state: str) -> Sequence[Delivery]:
         d = t.deliveries.c
@@ -171,8 +216,12 @@ class Reads:
     # -- sessions
 
     async def session(self, id: SessionId) -> Dated | None:
-        row = await self._first(_dated_sessions().where(t.sessions.c.id == id))
-        return None if row is None else _dated(row)
+        rows = await self._all(_session(), {"id": id})
+        return _dated(rows[0]) if rows else None
+
+    async def sessions_with(self, ids: Sequence[SessionId]) -> Mapping[SessionId, Dated]:
+        rows = await self._all(_sessions_with(), {"ids": list(ids)}) if ids else ()
+        return {each.session.id: each for each in map(_dated, rows)}
 
     async def session_of(self, station: StationId, transaction: TransactionId) -> Session | None:
         s = t.sessions.c
@@ -200,14 +249,20 @@ class Reads:
     # -- bills
 
     async def cdr(self, id: CdrId) -> DatedCdr | None:
-        row = await self._first(_dated_cdrs().where(t.cdrs.c.id == id))
-        return None if row is None else _dated_cdr(row)
+        rows = await self._all(_cdr(), {"id": id})
+        return _dated_cdr(rows[0]) if rows else None
+
+    async def cdrs_with(self, ids: Sequence[CdrId]) -> Mapping[CdrId, DatedCdr]:
+        rows = await self._all(_cdrs_with(), {"ids": list(ids)}) if ids else ()
+        return {each.cdr.id: each for each in map(_dated_cdr, rows)}
 
     async def cdr_of(self, session: SessionId) -> DatedCdr | None:
-        c = t.cdrs.c
-        bills = _dated_cdrs().where(c.session == session, c.credit.is_(False))
-        row = await self._first(bills.order_by(c.created_at.desc(), c.id.desc()))
-        return None if row is None else _dated_cdr(row)
+        return (await self.cdrs_of([session])).get(session)
+
+    async def cdrs_of(self, sessions: Sequence[SessionId]) -> Mapping[SessionId, DatedCdr]:
+        rows = await self._all(_cdrs_of(), {"sessions": list(sessions)}) if sessions else ()
+        newest = {SessionId(row.session): row for row in rows}
+        return {session: _dated_cdr(row) for session, row in newest.items()}
 
     async def cdrs(self, query: CdrQuery) -> tuple[Sequence[DatedCdr], int]:
         c = t.cdrs.c

@@ -6,7 +6,7 @@ answer for the case file.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -19,7 +19,7 @@ from cms.app.invoicing import Invoicing
 from cms.app.ports import Change, Clock, DatedCdr, Store
 from cms.app.writes import Delivery, KeepExchange, PutDelivery, PutWorkItem, Write
 from cms.domain.audit import WorkAction, WorkItem, WorkType
-from cms.domain.cdr import Cdr, credit_id
+from cms.domain.cdr import Cdr
 from cms.domain.ids import CdrId, EvseRef, LocationId, PartnerId, SessionId, TariffId
 from cms.domain.tariff import Tariff
 from ocpi_cpo.answers import Kind, PartnerAnswer
@@ -29,6 +29,7 @@ from ocpi_cpo.modules.invoices import record
 from ocpi_cpo.pages import Group, Pages, status_of
 from ocpi_cpo.partner_api import PartnerApi, exchange
 from ocpi_cpo.profiles.switches import CdrPath
+from ocpi_cpo.push.ahead import Before, ReadAhead
 from ocpi_cpo.push.behind import Behind
 from ocpi_cpo.render import Renderer
 from ocpi_cpo.versions.dialect import Dialect
@@ -83,14 +84,6 @@ class Told:
     party_away: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """What a partner hears before a bill: its session, and the bills that it corrects."""
-
-    session: SessionId | None = None
-    bills: tuple[CdrId, ...] = ()
-
-
 NOTHING = Told(Result.NOTHING)
 DROPPED = "dropped"
 """State of a delivery that an operator has given up, or that has no form for the partner."""
@@ -98,7 +91,12 @@ DROPPED = "dropped"
 DONE = Told(Result.DONE)
 
 _BILLED = ("cdr", "invoice")
-"""Kinds of which every exchange is durable before anything follows from it."""
+"""Kinds of which every exchange is durable before anything follows from it: alone, or in one commit
+with what follows."""
+
+
+def _unheard() -> None:
+    """Nobody waits to hear that an answer came."""
 
 
 @dataclass(slots=True)
@@ -121,7 +119,8 @@ class Courier:
         broadcast: the partner is a hub that is told for everybody behind it.
 
     Attributes:
-        behind: what is written down behind the telling.
+        ahead: what is read ahead of the telling.
+        behind: what is written down behind it.
         ambiguous: bills of which a first POST left open whether it was taken.
     """
 
@@ -150,6 +149,7 @@ class Courier:
         self._invoicing = invoicing
         self._broadcast = broadcast
         self._memory = _Memory()
+        self.ahead = ReadAhead(partner, store)
         self.behind = Behind(store)
         self.ambiguous = 0
         self.without_location = 0
@@ -165,13 +165,20 @@ class Courier:
     async def lost(self, kind: str, key: str) -> None:
         """The partner's copy of a thing is not what it was told: it must be told again."""
         self._memory.told.pop((kind, key), None)
+        self.ahead.forget(kind, key)
         known = await self._delivery(kind, key)
         if known is not None and known.place is not None:
             place = f"lost {known.place.split(' ', 1)[-1]}"
             await self._keep_delivery(kind, key, "delivered", place=place)
 
-    async def tell(self, connection: Connection, change: Change) -> Told:
-        """Bring *change* to the partner, unless it knows it."""
+    async def tell(
+        self, connection: Connection, change: Change, answered: Callable[[], None] = _unheard
+    ) -> Told:
+        """Bring *change* to the partner, unless it knows it.
+
+        Args:
+            answered: called when the partner has taken it and only our own mark is to be written.
+        """
         match change.kind:
             case "tariff":
                 return await self._tariff(connection, change)
@@ -183,13 +190,38 @@ class Courier:
             case "session":
                 return await self._session(connection, SessionId(change.key), change)
             case "cdr":
-                return await self._cdr(connection, CdrId(change.key), change)
+                return await self._cdr(connection, CdrId(change.key), change, answered)
             case "profile":
                 return await self._profile(connection, SessionId(change.key))
             case "invoice":
                 return await self._invoice(connection, change.key)
             case _:
                 raise ValueError(f"partners are not told of a {change.kind}")
+
+    async def read_ahead(
+        self, sessions: Sequence[Change], bills: Sequence[Change]
+    ) -> Mapping[str, Before]:
+        """Read what telling all these needs; returns what goes before each bill."""
+        if sessions:
+            await self.ahead.sessions(sessions)
+            await self._read_sites(self.ahead.sites())
+        return await self.ahead.bills(bills) if bills else {}
+
+    async def _read_sites(self, sites: Iterable[LocationId]) -> None:
+        """Read which sites the partner knows, of those of which that is not in memory."""
+        known = self._memory.deliveries
+        unknown = [each for each in sites if ("location", each) not in known]
+        found = await self._store.deliveries_with(self._partner, "location", unknown)
+        for site in unknown:
+            known.setdefault(("location", site), found.get(site))  # told meanwhile: that is newer
+
+    def introduced(self, connection: Connection, id: LocationId) -> bool:
+        """Whether the partner knows a site since it registered, or has no business to."""
+        known = self._memory.deliveries.get(("location", id))
+        place = (known.place if known is not None else None) or ""
+        if _generation(place) == str(connection.generation):
+            return True
+        return self._network.site(id, self._group) is None
 
     @property
     def _group(self) -> Group:
@@ -294,8 +326,7 @@ class Courier:
         """Tell, once, that what the partner knows of a site is not for it any more."""
         site = self._network.catalogue.locations.get(id)
         place = (known.place if known is not None else None) or ""
-        told_under = place.partition(" ")[0].partition("@")[0]
-        if site is None or told_under != str(connection.generation):
+        if site is None or _generation(place) != str(connection.generation):
             return NOTHING
         url = self._url(connection, "locations", site.party, id)
         body = self._network.withdrawn(site, self._group)
@@ -360,7 +391,7 @@ class Courier:
     # -- sessions
 
     async def _session(self, connection: Connection, id: SessionId, change: Change) -> Told:
-        dated = await self._store.session(id)
+        dated = self.ahead.session(change) or await self._store.session(id)
         if dated is None or dated.session.owner != self._partner:
             return NOTHING
         if _older(connection, change):
@@ -369,7 +400,7 @@ class Courier:
             return NOTHING
         if not self._render.shows(dated.session):
             return NOTHING
-        body = await self._render.session(dated)
+        body = await self._render.session(dated, self.ahead.first_rating(id))
         if body is None:
             return Told(Result.PARK, "it cannot be shown: its token or its EVSE is not known")
         party = self._render.session_party(dated.session)
@@ -397,21 +428,16 @@ class Courier:
 
     # -- bills
 
-    async def ahead_of(self, id: CdrId) -> Ahead:
-        """Return what must be told before bill *id*."""
-        dated = await self._store.cdr(id)
-        if dated is None:
-            return Ahead()
-        own = dated.cdr
-        if own.replaces is not None:
-            return Ahead(own.session, (own.replaces, credit_id(own.replaces)))
-        return Ahead(own.session, () if own.credit_of is None else (own.credit_of,))
-
-    async def _cdr(self, connection: Connection, id: CdrId, change: Change) -> Told:
-        dated = await self._store.cdr(id)
+    async def _cdr(
+        self, connection: Connection, id: CdrId, change: Change, answered: Callable[[], None]
+    ) -> Told:
+        read = self.ahead.bill(change)
+        dated, before = read or (
+            await self._store.cdr(id),
+            await self._store.delivery(self._partner, "cdr", id),
+        )
         if dated is None or dated.cdr.owner != self._partner:
             return NOTHING
-        before = await self._store.delivery(self._partner, "cdr", id)
         if before is None and _older(connection, change):
             return NOTHING
         if before is not None and before.state in ("delivered", DROPPED):
@@ -426,7 +452,7 @@ class Courier:
         body = self._render.cdr(dated)
         if body is None:
             return Told(Result.PARK, "it cannot be shown: no partner's token pays it")
-        return await self._post_cdr(connection, dated, before, body)
+        return await self._post_cdr(connection, dated, before, body, answered)
 
     async def _by_hand(self, cdr: Cdr, corrected: CdrId) -> Told:
         """A correction has no form in this version: people settle it, once for credit and bill."""
@@ -445,51 +471,62 @@ class Courier:
         return NOTHING
 
     async def _post_cdr(
-        self, connection: Connection, dated: DatedCdr, before: Delivery | None, body: Json
+        self,
+        connection: Connection,
+        dated: DatedCdr,
+        before: Delivery | None,
+        body: Json,
+        answered: Callable[[], None],
     ) -> Told:
         """POST a bill; that we are about to is durable first, so that a crash leaves a trace.
 
         A bill that may have been taken is POSTed again with the same id until an answer decides.
+        What was said and answered is written in one commit with what became of the bill.
         """
         cdr = dated.cdr
         doubt = before is not None and _in_doubt(before)
         attempts = (before.attempts if before is not None else 0) + 1
         await self._keep_delivery("cdr", cdr.id, "retrying", attempts=attempts)
-        url, answer = await self._post_somewhere(connection, cdr, body)
+        said: list[Write] = []
+        url, answer = await self._post_somewhere(connection, cdr, body, said)
         failpoints.hit(failpoints.X5)
         if answer.ok or answer.kind is Kind.EXISTS:
-            return await self._delivered(connection, cdr.id, url, answer, attempts, doubt)
+            answered()
+            return await self._delivered(connection, cdr.id, url, answer, attempts, doubt, said)
         if answer.kind is Kind.UNCLEAR:
             self.ambiguous += 1
             await self._keep_delivery(
-                "cdr", cdr.id, "ambiguous", attempts=attempts, error=answer.text
+                "cdr", cdr.id, "ambiguous", attempts=attempts, error=answer.text, said=said
             )
             return self._judged(answer)
         if doubt and answer.kind is Kind.REFUSED:
+            await self._store.commit(said)
             why = f"a POST before left it open whether it was taken; now: {answer.text}"
             return Told(Result.PARK, why)
         state = "ambiguous" if doubt else "retrying"
-        await self._keep_delivery("cdr", cdr.id, state, attempts=attempts, error=answer.text)
+        await self._keep_delivery(
+            "cdr", cdr.id, state, attempts=attempts, error=answer.text, said=said
+        )
         return await self._moved(connection, answer)
 
     async def _post_somewhere(
-        self, connection: Connection, cdr: Cdr, body: Json
+        self, connection: Connection, cdr: Cdr, body: Json, said: list[Write]
     ) -> tuple[str, PartnerAnswer]:
         """POST a bill; at the longer address where the partner has none at the usual one."""
         plain = self._url(connection, "cdrs")
         longer = self._url(connection, "cdrs", cdr.place.party)
         choice = self._api.profile(connection.partner).cdr_path
         first, second = (longer, plain) if self._memory.longer_bills else (plain, longer)
-        answer = await self._post_at(connection, cdr, body, first)
+        answer = await self._post_at(connection, cdr, body, first, said)
         if answer.kind is not Kind.MISSING or choice is not CdrPath.PARTY_AFTER_404:
             return first, answer
-        answer = await self._post_at(connection, cdr, body, second)
+        answer = await self._post_at(connection, cdr, body, second, said)
         if answer.kind is not Kind.MISSING:
             self._memory.longer_bills = second == longer
         return second, answer
 
     async def _post_at(
-        self, connection: Connection, cdr: Cdr, body: Json, url: str
+        self, connection: Connection, cdr: Cdr, body: Json, url: str, said: list[Write]
     ) -> PartnerAnswer:
         return await self._send(
             connection,
@@ -501,6 +538,7 @@ class Courier:
             sender=cdr.place.party,
             session=cdr.session,
             fresh=True,
+            said=said,
         )
 
     async def _delivered(
@@ -511,6 +549,7 @@ class Courier:
         answer: PartnerAnswer,
         attempts: int,
         doubt: bool,
+        said: Sequence[Write],
     ) -> Told:
         place, error = _place(answer, url, connection), None
         if place is None:
@@ -521,7 +560,7 @@ class Courier:
         if doubt:
             error = f"an earlier POST had no clear answer; {error or 'this one was taken'}"
         await self._keep_delivery(
-            "cdr", id, "delivered", attempts=attempts, place=place, error=error
+            "cdr", id, "delivered", attempts=attempts, place=place, error=error, said=said
         )
         return DONE
 
@@ -679,7 +718,13 @@ class Courier:
         sender: PartnerId | None = None,
         session: SessionId | None = None,
         fresh: bool = False,
+        said: list[Write] | None = None,
     ) -> PartnerAnswer:
+        """Send one request.
+
+        Args:
+            said: takes what is to be kept of it; the caller writes that down.
+        """
         at = self._clock()
         raw = body if isinstance(body, bytes) else b"" if body is None else dumps(body)
         answer = await self._api.call(
@@ -688,7 +733,9 @@ class Courier:
         kept = exchange(
             connection, method, url, raw, answer, at=at, kind=kind, key=key, session=session
         )
-        if kind in _BILLED:
+        if said is not None:
+            said.append(KeepExchange(kept))
+        elif kind in _BILLED:
             await self._store.commit([KeepExchange(kept)])
         else:
             await self.behind.keep(KeepExchange(kept))
@@ -714,10 +761,16 @@ class Courier:
         attempts: int = 0,
         place: str | None = None,
         error: str | None = None,
+        said: Sequence[Write] = (),
     ) -> None:
         row = Delivery(self._partner, kind, key, state, 0, self._clock(), attempts, place, error)
-        await self._store.commit([PutDelivery(row)])
+        await self._store.commit([*said, PutDelivery(row)])
         self._remember(kind, key, row)
+
+
+def _generation(place: str) -> str:
+    """Return under which registration a site was told."""
+    return place.partition(" ")[0].partition("@")[0]
 
 
 def _older(connection: Connection, change: Change) -> bool:

@@ -8,31 +8,57 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
 from time import monotonic
+from typing import Any
 
 import structlog
 
 from cms.app.ports import Change, Clock, Store
 from cms.app.writes import PutCursor
 from cms.domain.errors import StoreDown
-from cms.domain.ids import CdrId, PartnerId
+from cms.domain.ids import PartnerId
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection
-from ocpi_cpo.push.courier import MODULE_OF, ROLE_OF, Ahead, Courier, Result, Told
+from ocpi_cpo.push.ahead import Before
+from ocpi_cpo.push.courier import MODULE_OF, ROLE_OF, Courier, Result, Told
 from ocpi_cpo.push.pace import Pace, Trunk, pause
 from ocpi_cpo.push.stream import PARK_AFTER, Item, Stream
 
 log = structlog.get_logger()
 
-BATCH = 100
-LOW_WATER = 50
+BATCH = 200
+LOW_WATER = 64
+READ_AHEAD = 64
+"""So far down a line sessions and bills are read, ..."""
+READ_AT_ONCE = 32
+"""... so many of each with one read, so that a long batch holds nobody up."""
+UNWRITTEN = 3
+"""Times as many as are on their way may have been taken and not be written down yet."""
 _STORE_PAUSE_SECONDS = 1.0
 _PARKED_LOOK_SECONDS = 30.0
 
 EVERY_MODULE = frozenset(MODULE_OF.values())
 
 Refused = Callable[[Connection, str], Awaitable[None]]
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """Something that is being told.
+
+    Attributes:
+        began: monotonic seconds.
+        on_air: a request about it may be on its way.
+    """
+
+    stream: Stream
+    item: Item
+    began: float
+    on_air: bool = True
 
 
 class Worker:
@@ -94,10 +120,15 @@ class Worker:
             self._cdrs,
             self._invoices,
         )
-        self._ahead: dict[str, Ahead] = {}
+        self._in_turns = self._streams[1:]
+        self._turn = 0
+        self._open: frozenset[str] = frozenset()
+        self._before: dict[str, Before] = {}
+        self._reading: asyncio.Task[None] | None = None
         self._covered = 0
         self._passes = 0
-        self._tasks: dict[asyncio.Task[Told], tuple[Stream, Item, float]] = {}
+        self._flights: dict[asyncio.Task[Told], _Flight] = {}
+        self._on_air = 0
         self._stopped: str | None = None
         self._nudged = asyncio.Event()
         self._parked: set[tuple[str, str]] = set()
@@ -165,20 +196,19 @@ class Worker:
 
     def dropped(self, kind: str, key: str) -> None:
         """An operator has given up a parked thing: it is tried no more."""
+        self._courier.ahead.forget(kind, key)
         self._wanted[kind, key] = False
         self._nudged.set()
 
     def busy(self, kind: str, key: str) -> bool:
         """Whether something about this thing is under way or lined up."""
-        stream = self._stream(kind)
-        lined_up = (e.change for e in (*stream.waiting, *stream.flying.values()))
-        return (kind, key) in self._wanted or any((c.kind, c.key) == (kind, key) for c in lined_up)
+        return (kind, key) in self._wanted or self._stream(kind).holds(kind, key)
 
     def health(self) -> dict[str, object]:
         """Return what an operator wants to know of this line."""
         return {
-            "waiting": {each.name: len(each.waiting) for each in self._streams},
-            "in_flight": len(self._tasks),
+            "waiting": {each.name: each.length for each in self._streams},
+            "in_flight": len(self._flights),
             "failures": self.failures,
             "pause_seconds": self.pause_seconds,
             "ambiguous_bills": self._courier.ambiguous,
@@ -215,24 +245,28 @@ class Worker:
         cursors = await self._store.cursors(self.partner)
         for stream in self._streams:
             stream.start(cursors.get(self._made_for.cursor(stream.name), 0))
+        self._courier.ahead.clear()
+        self._before.clear()
         self._stopped = None
 
     async def _drain(self) -> None:
         """Hear the answers to what is on its way: the connection has changed, and nobody shall
         have to ask again, in another form, whether a bill was taken."""
-        if self._tasks:
+        if self._flights:
             await asyncio.wait(
-                set(self._tasks), timeout=self._config.request_timeout.total_seconds()
+                set(self._flights), timeout=self._config.request_timeout.total_seconds()
             )
             await self._land()
 
     async def _end(self) -> None:
-        if self._trunk is not None:
-            self._trunk.flying -= len(self._tasks)
-        for task in self._tasks:
+        for flight in self._flights.values():
+            self._off_air(flight)
+        ending = [*self._flights, *([self._reading] if self._reading is not None else [])]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        await asyncio.gather(*ending, return_exceptions=True)
+        self._flights.clear()
+        self._reading = None
         await self._courier.behind.leave()
         connection = self._connection()
         if self._stopped is not None and connection is not None and connection.connected:
@@ -242,20 +276,21 @@ class Worker:
         """Look for news, send what may leave, wait for whatever comes first."""
         self._courier.behind.check()
         self._nudged.clear()  # before reading: news that come while we read wake us again
+        self._see_modules()
         await self._look()
+        self._read_on()
         self._launch()
         if self._trunk is not None:
             self._trunk.next(monotonic())
-        nudged = asyncio.ensure_future(self._nudged.wait())
         try:
-            await asyncio.wait(
-                {nudged, *self._tasks},
-                timeout=self._patience(),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            nudged.cancel()
+            async with asyncio.timeout(self._patience()):
+                await self._nudged.wait()
+        except TimeoutError:
+            pass
         await self._land()
+
+    def _nudge(self, task: asyncio.Task[Any]) -> None:
+        self._nudged.set()
 
     def _active(self) -> Connection | None:
         connection = self._connection()
@@ -287,10 +322,10 @@ class Worker:
         if self._sessions.exhausted:
             self._covered = max(self._covered, bills_to)
         await self._look_at_parked()
-        await self._look_at_wanted()
+        self._look_at_wanted()
         for key in [each for each in self._due if not self._locations.holds("evse", each)]:
             self._due.discard(key)
-            await self._again("evse", key)
+            self._again("evse", key)
 
     async def _fetch(self, stream: Stream) -> None:
         if not self._taken(stream):
@@ -302,19 +337,46 @@ class Worker:
             return
         self._news.discard(stream.name)
         changes = await self._store.changes(self.partner, stream.kinds, stream.fetched_to, BATCH)
-        if stream is self._cdrs:
-            for change in changes:
-                self._ahead[change.key] = await self._courier.ahead_of(CdrId(change.key))
         stream.feed(changes, BATCH)
         self._advance(stream)
 
-    def _taken(self, stream: Stream) -> bool:
-        """Whether the partner takes this module; what it does not take it may pull."""
-        if stream.name not in self._modules:
-            return False
+    def _see_modules(self) -> None:
+        """See which modules of ours the partner takes; what it does not take it may pull."""
         connection = self._connection()
-        role = ROLE_OF.get(stream.name, "RECEIVER")
-        return connection is not None and connection.endpoint(stream.name, role) is not None
+        self._open = frozenset(
+            name
+            for name in self._modules
+            if connection is not None
+            and connection.endpoint(name, ROLE_OF.get(name, "RECEIVER")) is not None
+        )
+
+    def _taken(self, stream: Stream) -> bool:
+        return stream.name in self._open
+
+    def _read_on(self) -> None:
+        """Have the store read what is told next, while what was read before is told."""
+        if self._reading is not None:
+            if not self._reading.done():
+                return
+            reading, self._reading = self._reading, None
+            reading.result()
+        sessions, bills = self._unread(self._sessions), self._unread(self._cdrs)
+        if sessions or bills:
+            self._reading = asyncio.create_task(self._read(sessions, bills))
+            self._reading.add_done_callback(self._nudge)
+        elif not self._sessions.length and not self._cdrs.length:
+            self._courier.ahead.clear()
+
+    def _unread(self, stream: Stream) -> list[Item]:
+        nearest = (each for each in islice(stream, READ_AHEAD) if not each.read)
+        return list(islice(nearest, READ_AT_ONCE)) if self._taken(stream) else []
+
+    async def _read(self, sessions: Sequence[Item], bills: Sequence[Item]) -> None:
+        asked = [(each, each.change) for each in (*sessions, *bills)]
+        of_sessions, of_bills = [x.change for x in sessions], [x.change for x in bills]
+        self._before.update(await self._courier.read_ahead(of_sessions, of_bills))
+        for item, change in asked:
+            item.read = item.change is change  # else a newer one took its place meanwhile
 
     async def _look_at_parked(self) -> None:
         """Queue what was parked and is due again."""
@@ -327,14 +389,14 @@ class Worker:
         for row in rows:
             due = row.retry_at is not None and row.retry_at <= self._clock()
             if (due or everything) and row.kind in _STREAM_OF:
-                await self._again(row.kind, row.key)
+                self._again(row.kind, row.key)
 
-    async def _look_at_wanted(self) -> None:
+    def _look_at_wanted(self) -> None:
         """Line up, or take out of the line, what somebody asked for by name."""
         wanted, self._wanted = self._wanted, {}
         for (kind, key), again in wanted.items():
             if again:
-                await self._again(kind, key)
+                self._again(kind, key)
             else:
                 self._parked.discard((kind, key))
                 self._stream(kind).forget(kind, key)
@@ -342,10 +404,8 @@ class Worker:
     def _stream(self, kind: str) -> Stream:
         return next(each for each in self._streams if each.name == _STREAM_OF[kind])
 
-    async def _again(self, kind: str, key: str) -> None:
+    def _again(self, kind: str, key: str) -> None:
         stream = self._stream(kind)
-        if kind == "cdr":
-            self._ahead[key] = await self._courier.ahead_of(CdrId(key))
         change = Change(0, kind, key, None, self._clock(), deleted=False)
         stream.again(Item(change, stream.object_of(change), feed=False))
 
@@ -354,10 +414,10 @@ class Worker:
     def _launch(self) -> None:
         now = monotonic()
         connection = self._active()
-        while connection is not None:
-            room = self._pace.room(now, len(self._tasks))
+        while connection is not None and len(self._flights) < UNWRITTEN * self._pace.in_flight:
+            room = self._pace.room(now, self._on_air)
             suspect = self._pace.lone_suspect()
-            if not room and (suspect is None or self._tasks):
+            if not room and (suspect is None or self._flights):
                 return
             found = self._next(now, None if room else suspect)
             if found is None:
@@ -369,19 +429,43 @@ class Worker:
                 self._trunk.flying += 1
             stream, item = found
             stream.launch(item)
-            task = asyncio.create_task(self._courier.tell(connection, item.change))
-            self._tasks[task] = (stream, item, now)
+            flight = _Flight(stream, item, now)
+            self._on_air += 1
+            answered = partial(self._answered, flight)
+            task = asyncio.create_task(self._courier.tell(connection, item.change, answered))
+            task.add_done_callback(self._nudge)
+            self._flights[task] = flight
+
+    def _answered(self, flight: _Flight) -> None:
+        """The next may leave: what is still to be done about this one is our own writing."""
+        self._off_air(flight)
+        self._nudged.set()
+
+    def _off_air(self, flight: _Flight) -> None:
+        if flight.on_air:
+            flight.on_air = False
+            self._on_air -= 1
+            if self._trunk is not None:
+                self._trunk.flying -= 1
 
     def _next(self, now: float, but: str | None) -> tuple[Stream, Item] | None:
-        """Return what may leave next, and is not about the object *but*."""
-        for stream in self._streams:
-            if self._taken(stream):
+        """Return what may leave next, and is not about the object *but*.
 
-                def ready(item: Item, stream: Stream = stream) -> bool:
-                    return item.object != but and self._in_turn(stream, item)
+        Tariffs are few and go first. The others take turns: a thousand sessions that wait must not
+        keep a bill whose own session is told.
+        """
 
-                if (item := stream.next(now, ready)) is not None:
-                    return stream, item
+        def ready(item: Item) -> bool:
+            return item.object != but and self._in_turn(stream, item)
+
+        for turn in range(-1, len(self._in_turns)):
+            at = (self._turn + turn) % len(self._in_turns)
+            stream = self._tariffs if turn < 0 else self._in_turns[at]
+            if not stream.length or not self._taken(stream):
+                continue
+            if (item := stream.next(now, ready)) is not None:
+                self._turn = self._turn if turn < 0 else at + 1
+                return stream, item
         return None
 
     def _in_turn(self, stream: Stream, item: Item) -> bool:
@@ -392,8 +476,10 @@ class Worker:
         if stream is self._tariffs and item.change.deleted:
             return self._shown_no_more(item)
         if stream is self._locations:
-            ahead = (e for e in self._tariffs.waiting if not e.change.deleted)
+            ahead = (e for e in self._tariffs if not e.change.deleted)
             return not self._tariffs.flying and all(e.attempts for e in ahead)
+        if stream is self._sessions:
+            return item.read and self._session_ready(item)
         if stream is self._invoices:  # what it lists is known by then
             return not self._taken(self._cdrs) or self._cdrs.told
         return stream is not self._cdrs or self._bill_ready(item)
@@ -405,29 +491,37 @@ class Worker:
             return True
         if not sites.exhausted and sites.fetched_to < item.change.seq:
             return False
-        return not any(
-            e.change.seq < item.change.seq for e in (*sites.waiting, *sites.flying.values())
-        )
+        return not any(e.change.seq < item.change.seq for e in (*sites, *sites.flying.values()))
+
+    def _session_ready(self, item: Item) -> bool:
+        """Whether the partner knows a session's site; or is not going to, as far as we see."""
+        if not self._taken(self._locations):
+            return True
+        site = self._courier.ahead.site(item.change.key)
+        if site is None or self._courier.introduced(self._made_for, site):
+            return True
+        return self._locations.exhausted and not self._locations.untried(site)
 
     def _bill_ready(self, item: Item) -> bool:
         """Whether a bill's session is delivered or parked (or is not pushed at all), and whatever
         bill it corrects as well."""
-        ahead = self._ahead.get(item.change.key, Ahead())
-        if any(self._cdrs.open(each) for each in ahead.bills):
+        if not item.read:
+            return False
+        before = self._before[item.change.key]
+        if any(self._cdrs.open(each) for each in before.bills):
             return False
         if not self._taken(self._sessions):
             return True
         if item.change.seq > self._covered:
             return False
-        return ahead.session is None or not self._sessions.open(ahead.session)
+        return before.session is None or not self._sessions.open(before.session)
 
     # -- landing
 
     async def _land(self) -> None:
-        for task in [each for each in self._tasks if each.done()]:
-            stream, item, began = self._tasks.pop(task)
-            if self._trunk is not None:
-                self._trunk.flying -= 1
+        for task in [each for each in self._flights if each.done()]:
+            flight = self._flights.pop(task)
+            self._off_air(flight)
             try:
                 told = task.result()
             except StoreDown:
@@ -435,7 +529,7 @@ class Worker:
             except Exception as error:
                 log.error("push.failed", partner=self.partner, exc_info=error)
                 told = Told(Result.AGAIN, f"our mistake: {type(error).__name__}")
-            await self._landed(stream, item, told, began)
+            await self._landed(flight.stream, flight.item, told, flight.began)
 
     async def _landed(self, stream: Stream, item: Item, told: Told, began: float) -> None:
         match told.result:
@@ -444,7 +538,7 @@ class Worker:
                     self._passes += 1
                     self._passed()
                     self.last_success_at, self.last_error = self._clock(), None
-                stream.land(item)
+                self._done_with(stream, item)
                 await self._unpark(item)
             case Result.AGAIN:
                 self.last_error = told.why
@@ -504,14 +598,18 @@ class Worker:
         """
         at = None if retry is None else self._clock() + retry
         await self._courier.park(item.change, why, at, item.attempts + 1)
-        self._parked.add((item.change.kind, item.change.key))
+        self._parked.add(item.thing)
+        self._done_with(stream, item)
+
+    def _done_with(self, stream: Stream, item: Item) -> None:
         stream.land(item)
+        if stream is self._cdrs and not stream.holds(*item.thing):
+            self._before.pop(item.change.key, None)
 
     async def _unpark(self, item: Item) -> None:
-        key = (item.change.kind, item.change.key)
-        if key in self._parked:
+        if item.thing in self._parked:
             await self._courier.unpark(item.change)
-            self._parked.discard(key)
+            self._parked.discard(item.thing)
 
     def _advance(self, stream: Stream) -> None:
         settled = stream.settled()

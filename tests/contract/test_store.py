@@ -13,6 +13,7 @@ import pytest
 from cms.app import writes as w
 from cms.app.ports import CdrQuery, Page, SessionQuery, Store
 from cms.app.writes import Ack, Committed, Touch
+from cms.domain.cdr import credit, credit_id
 from cms.domain.errors import UnitRefused
 from cms.domain.ids import CdrId, LocationId, ReservationId, SessionId, TransactionId
 from cms.domain.reservation import ReservationState
@@ -246,6 +247,36 @@ async def test_cursors_and_deliveries_are_kept_per_partner(store: Store) -> None
     assert await store.deliveries(x.ALPHA, "parked") == [x.DELIVERY]
     await store.commit([w.PutDelivery(replace(x.DELIVERY, state="delivered"))])
     assert await store.deliveries(x.ALPHA, "parked") == []
+
+
+async def test_a_batch_is_read_as_its_parts_are(store: Store) -> None:
+    told = [replace(x.DELIVERY, key=key, place=key) for key in ("b1", "b2")]
+    bills = [x.cdr("b1", "s1"), x.cdr("b2", "s2", created_at=x.NOW + x.MINUTE)]
+    bills += [credit(bills[1], credit_id(bills[1].id), x.NOW + 2 * x.MINUTE)]
+    bills += [x.cdr("b3", "s2", created_at=x.NOW + 3 * x.MINUTE)]
+    await store.commit([w.PutSession(x.session(id)) for id in ("s1", "s2", "s3")])
+    await store.commit([Touch("session", "s2", x.ALPHA), Touch("cdr", "b2", x.ALPHA)])
+    await store.commit([*(w.PutCdr(bill) for bill in bills), *map(w.PutDelivery, told)])
+    sessions = [SessionId(id) for id in ("s1", "s2", "nobody's")]
+    ids = [CdrId(id) for id in ("b1", "b2", "nobody's")]
+    assert await store.sessions_with(sessions) == {
+        id: await store.session(id) for id in sessions[:2]
+    }
+    assert await store.cdrs_with(ids) == {id: await store.cdr(id) for id in ids[:2]}
+    newest = await store.cdrs_of(sessions)
+    assert newest == {id: await store.cdr_of(id) for id in sessions[:2]}
+    assert [each.cdr.id for each in newest.values()] == ["b1", "b3"]
+    found = await store.deliveries_with(x.ALPHA, "cdr", ["b2", "b3", "b1"])
+    assert found == {each.key: each for each in told}
+    assert await store.deliveries_with(x.BETA, "cdr", ["b1"]) == {}
+    assert await store.deliveries_with(x.ALPHA, "session", ["b1"]) == {}
+
+
+async def test_an_empty_batch_is_empty(store: Store) -> None:
+    assert await store.sessions_with([]) == {}
+    assert await store.cdrs_with([]) == {}
+    assert await store.cdrs_of([]) == {}
+    assert await store.deliveries_with(x.ALPHA, "cdr", []) == {}
 
 
 # -- values

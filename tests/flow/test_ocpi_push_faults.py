@@ -20,6 +20,7 @@ from ocpi_cpo.versions.v221.people import token_out
 from ocpi_cpo.wire import join
 from simulators.emsp.faults import Fault, Kind
 from simulators.emsp.partner import Emsp
+from simulators.emsp.store import Arrival
 from tests.conformance.ocpi.world import (
     EMP,
     EVSE,
@@ -78,9 +79,12 @@ async def test_o01_ten_flickers_while_a_partner_is_down_are_one_patch_when_it_is
     bill = await cpo.settle(session)
     before = len(emsp.arrivals)
     await emsp.come_back()
-    await emsp.wait_for(lambda: emsp.store.cdrs)
-    patches = [each for each in emsp.arrivals[before:] if each.method == "PATCH"]
-    assert [each.body and each.body["status"] for each in patches] == ["OUTOFORDER"]
+
+    def patches() -> list[Arrival]:
+        return [each for each in emsp.arrivals[before:] if each.method == "PATCH"]
+
+    await emsp.wait_for(lambda: emsp.store.cdrs and patches())  # what failed itself comes last
+    assert [each.body and each.body["status"] for each in patches()] == ["OUTOFORDER"]
     assert len(emsp.pushes("sessions")) == 1
     assert [each.object_id for each in emsp.pushes("cdrs")] == [bill.id]
     assert not emsp.complaints

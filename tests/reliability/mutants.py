@@ -373,7 +373,7 @@ MUTANTS = (
         (
             Edit(
                 "ocpi_cpo/push/worker.py",
-                "            task = asyncio.create_task(self._courier.tell(connection, item.change))",
+                "            task = asyncio.create_task(self._courier.tell(connection, item.change, answered))",
                 "            task = asyncio.create_task(_one_by_one(self._courier, connection, item))",
             ),
             Edit(
