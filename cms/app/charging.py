@@ -496,20 +496,24 @@ class Charging:
         session = self._terms.owned(
             session, decision, start, self._places.connector(ref, connector)
         )
-        session = progress.progressed(session, event)
+        session = progress.progressed(session, event, paid_before=False)
         session = evolve_session(session, last_wh=session.last_wh or session.start_wh)
         if held is not None:
-            session = self._in_place_of(held, session)
+            session = self._in_place_of(held, session, event.occurred_at)
         if event.kind is EventKind.ENDED:
             session = progress.ended(session, event, self._settle_after(frame))
         elif orphan is not None:
             session = progress.reunited(session, orphan, self._settle_after(frame))
         return evolve_session(session, touched_at=frame.received_at)
 
-    def _in_place_of(self, held: Reservation, session: Session) -> Session:
+    def _in_place_of(self, held: Reservation, session: Session, at: datetime) -> Session:
         """Return *session* as what the reservation that it uses became: the same session goes on.
 
-        The price is that of the moment at which this EVSE was reserved.
+        The price is that of the moment at which this EVSE was reserved. A reservation is never
+        followed by something pending: its driver is known and is here.
+
+        Args:
+            at: when it was used.
         """
         before = None if held.session is None else self._live.session(held.session)
         status = session.status
@@ -518,6 +522,7 @@ class Charging:
             status=SessionStatus.ACTIVE if status is SessionStatus.PENDING else status,
             reservation=held.id,
             held_from=held.held_at or session.started_at,
+            activated_at=session.activated_at or at,
         )
         if before is None:
             return session
@@ -546,6 +551,7 @@ class Charging:
         if decision is not None or session.token is None:
             connector = self._places.connector(after.ref, after.connector)
             after = self._terms.owned(after, decision, start, connector)
+        after = progress.begun_with(after, event)
         return await self._put_owned(frame, after, event, decision, ack)
 
     async def _put_owned(
@@ -614,10 +620,10 @@ class Charging:
         held = self._terms.reservation(frame.visit.station, here, decision)
         start = self._terms.remote_start(frame.visit.station, event, held)
         tag = event.id_token or ("" if start is None else start.presented or start.id_token)
-        after = progress.progressed(evolve_session(session, id_token=tag or ""), event)
-        after = self._terms.owned(
-            after, decision, start, self._places.connector(after.ref, after.connector)
-        )
+        after = evolve_session(session, id_token=tag or "")
+        connector = self._places.connector(after.ref, after.connector)
+        after = self._terms.owned(after, decision, start, connector, at=event.occurred_at)
+        after = progress.progressed(after, event, paid_before=False)
         after = evolve_session(
             after, flags=after.flagged(*start_flags(event, decision, begun=True))
         )
@@ -640,7 +646,8 @@ class Charging:
         Its owner knows the session by the reservation's id; what nobody else has heard of goes on
         under it, with everything that was journalled.
         """
-        after = evolve_session(self._in_place_of(held, after), touched_at=frame.received_at)
+        after = self._in_place_of(held, after, event.occurred_at)
+        after = evolve_session(after, touched_at=frame.received_at)
         start = self._terms.remote_start(frame.visit.station, event, held)
         command, used = self._terms.started(start, after), self._terms.used(held, after)
         was = self._live.evse(after.ref)

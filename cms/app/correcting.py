@@ -28,12 +28,13 @@ from cms.app.writes import Audit, KeepTariff, PutCdr, PutDocument, PutWorkItem, 
 from cms.domain import plain
 from cms.domain.audit import AuditEntry, WorkItem, WorkType
 from cms.domain.cdr import Cdr, credit, credit_id, replacement_id
-from cms.domain.correction import Change, corrected, difference, makes
+from cms.domain.correction import Change, corrected, difference, makes, usages_of
 from cms.domain.errors import Conflict, InvalidValue, NotFound, UnitRefused
 from cms.domain.folding import fold
 from cms.domain.ids import CdrId, PartnerId, StationId, TariffHash, TariffId
+from cms.domain.settlement import active_usages
 from cms.domain.tariff import tariff_hash
-from cms.domain.usage import Usage, usages_from_readings
+from cms.domain.usage import Usage
 
 log = structlog.get_logger()
 
@@ -301,11 +302,11 @@ class Correcting:
             for entry in await self._store.journal(bill.session)
             if entry.frame.event is not None and not entry.frame.quarantined
         ]
-        if not events:
+        charged = usages_of(bill)
+        if not events or not charged:
             return None
-        told = fold(events)
         try:
-            usages = usages_from_readings(told.readings, dark=told.dark)
+            usages = active_usages(fold(events), charged[0].start)
         except InvalidValue:
             return None
         return usages if makes(bill, usages) else None

@@ -107,8 +107,8 @@ class Limiting:
         stop = plan(
             session.limit,
             Progress(
-                session.started_at,
-                session.last_at or session.started_at,
+                session.begun_at,
+                session.last_at or session.begun_at,
                 session.delivered_wh,
                 self._power(session, watched.readings),
             ),
@@ -186,9 +186,11 @@ class Limiting:
 
 def _add(readings: list[Reading], session: Session) -> None:
     """Add where a session is now. The register here counts from 0 at its start."""
+    if session.activated_at is None:
+        return
     if not readings:
-        readings.append(Reading(session.started_at, 0))
-    at = session.last_at or session.started_at
+        readings.append(Reading(session.activated_at, 0))
+    at = session.last_at or session.activated_at
     if at > readings[-1].at and session.delivered_wh >= (readings[-1].wh or 0):
         readings.append(Reading(at, session.delivered_wh, session.charging, session.power_w))
     if len(readings) > _MOST_READINGS:

@@ -319,7 +319,7 @@ class Profiling:
         if told is None:
             span = timedelta(seconds=seconds)
             return expected(
-                self._profiles(session), self._supply(session), session.started_at, now, span
+                self._profiles(session), self._supply(session), session.begun_at, now, span
             )
         start = told.start or now.replace(microsecond=0)
         return replace(told, start=start, duration=told.duration or seconds)
@@ -328,7 +328,7 @@ class Profiling:
         """Give the station the one profile in which everything holds, or take it back."""
         assert session.transaction is not None
         id, profiles = CommandId(str(uuid4())), self._profiles(session, steering)
-        profile = combined(profiles, self._supply(session), session.started_at)
+        profile = combined(profiles, self._supply(session), session.begun_at)
         if profile is None:
             return await self._link.send(ClearProfile(id, session.station, steering.number))
         return await self._link.send(
@@ -417,7 +417,7 @@ class Profiling:
             if steering is None:
                 return
             profiles = self._profiles(session)
-            span = worth_telling(profiles, session.started_at, now)
+            span = worth_telling(profiles, session.begun_at, now)
             seconds = int(span.total_seconds())
             told = (await self._ask(session, seconds)).schedule
             plan = self._completed(told, session, seconds)
@@ -453,8 +453,8 @@ class Profiling:
         if not who.startswith("partner:"):
             return steering
         now, profiles = self._clock(), self._profiles(session, steering)
-        span = worth_telling(profiles, session.started_at, now)
-        plan = expected(profiles, self._supply(session), session.started_at, now, span)
+        span = worth_telling(profiles, session.begun_at, now)
+        plan = expected(profiles, self._supply(session), session.begun_at, now, span)
         return replace(steering, followed=True, plan=plan)
 
     def _steering(self, session: Session) -> Steering:
@@ -495,7 +495,7 @@ def _has_ended(steering: Steering, session: Session, now: datetime) -> bool:
     """Whether the owner's profile has run out, and that is news."""
     if steering.partners is None or steering.ended:
         return False
-    end = steering.partners.profile.ends(session.started_at)
+    end = steering.partners.profile.ends(session.begun_at)
     return end is not None and end <= now
 
 

@@ -107,6 +107,7 @@ def progress_row(session: Session, touched_at: datetime | None = None) -> Sessio
         session.charging,
         touched_at or session.touched_at,
         session.flags,
+        session.activated_at,
     )
 
 

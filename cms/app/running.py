@@ -13,9 +13,9 @@ from cms.domain.folding import fold
 from cms.domain.rating import Rating, rate
 from cms.domain.reservation import reserved_time
 from cms.domain.session import Session, SessionStatus
+from cms.domain.settlement import active_from, active_usages
 from cms.domain.tariff import Tariff
 from cms.domain.transaction import TransactionEvent
-from cms.domain.usage import usages_from_readings
 
 _LONG_RECORD = 200
 """Events from which on folding and rating leave the event loop."""
@@ -51,10 +51,12 @@ class RunningPrices:
         self, session: Session, tariff: Tariff, events: list[TransactionEvent]
     ) -> Rating | None:
         told = fold(events)
-        since = session.held_from
-        held = None if since is None else reserved_time(since, session.started_at)
+        since, active = session.held_from, active_from(session, told)
+        if active is None or not told.readings:
+            return None
+        held = None if since is None else reserved_time(since, active)
         try:
-            usages = usages_from_readings(told.readings, dark=told.dark)
+            usages = active_usages(told, active)
             switches = self._charging.switches(session)
             return rate(tariff, usages, self._zone(session), reservation=held, switches=switches)
         except InvalidValue:

@@ -457,7 +457,7 @@ class Settling:
         place = self._catalogue.place(session.ref)
         if place is None:
             return None
-        site = await location_at(self._store, place.location, session.started_at)
+        site = await location_at(self._store, place.location, session.begun_at)
         evse = place.evse
         connector = evse.connector(session.connector or 1) or evse.connectors[0]
         return CdrPlace(

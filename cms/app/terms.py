@@ -190,8 +190,12 @@ class Terms:
         decision: Decision | None,
         start: CommandRecord | None,
         connector: int,
+        at: datetime | None = None,
     ) -> Session:
         """Add who pays, by which authorisation, with which limit and at which price.
+
+        Args:
+            at: when that was known, where it was not known from the start: its price holds.
 
         Nobody is billed for a token that was refused: what was charged with it all the same (the
         charger was alone, or did not obey) is a person's to assign.
@@ -204,9 +208,9 @@ class Terms:
         if start is not None:
             token, owner, method = start.token or token, start.owner, AuthMethod.COMMAND
             reference, limit = start.reference or reference, limit_of(start)
-        at = session.received_at
-        if Flag.TIME_IMPLAUSIBLE not in session.flags:
-            at = session.started_at
+        if at is None:
+            sound = Flag.TIME_IMPLAUSIBLE not in session.flags
+            at = session.started_at if sound else session.received_at
         tariff = self._price(session, connector, owner, token, at)
         return evolve_session(
             session,

@@ -130,6 +130,7 @@ class SessionProgress:
     charging: bool
     touched_at: datetime | None
     flags: tuple[Flag, ...]
+    activated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

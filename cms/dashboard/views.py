@@ -123,6 +123,7 @@ def session(each: Session) -> Json:
         "auth_method": each.method,
         "reference": each.reference,
         "started_at": each.started_at,
+        "activated_at": each.activated_at,
         "ended_at": each.ended_at,
         "start_wh": each.start_wh,
         "last_wh": each.last_wh,

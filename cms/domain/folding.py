@@ -18,6 +18,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
+from cms.domain import activation
 from cms.domain.evolve import evolver, quick
 from cms.domain.meter import Quantity, ReadingContext, Sample
 from cms.domain.transaction import ChargingState, EventKind, Flag, TransactionEvent
@@ -49,6 +50,7 @@ class Folded:
         events: distinct and in order; without what is in ``conflicts``.
         started_at: None while the start is missing; ``began_at`` says what is known instead.
         began_at: the start, or the earliest thing that was said; None for no events at all.
+        active_at: since when everything was there that charging needs; None = it never was.
         start_wh, stop_wh: registers in Wh; None where nobody said.
         last_wh, last_at: the newest register, of whatever event.
         energy_wh: stop less start; None where it cannot be told or is not believable.
@@ -67,6 +69,7 @@ class Folded:
     started: TransactionEvent | None = None
     ended: TransactionEvent | None = None
     began_at: datetime | None = None
+    active_at: datetime | None = None
     evse: int | None = None
     connector: int | None = None
     id_token: str | None = None
@@ -289,6 +292,7 @@ def _with_energy(told: Folded, flags: set[Flag], most_w: int) -> Folded:
     last_at, last = _last(told, start, stop, registers)
     told = _evolved(
         told,
+        active_at=_active_at(told, start, stop, registers),
         start_wh=start,
         stop_wh=stop,
         last_wh=last,
@@ -306,6 +310,22 @@ def _with_energy(told: Folded, flags: set[Flag], most_w: int) -> Folded:
         energy_wh=stop - start,
         readings=_readings(told, start, stop, told.ended.occurred_at, meters),
     )
+
+
+def _active_at(
+    told: Folded, start: int | None, stop: int | None, registers: Mapping[datetime, int]
+) -> datetime | None:
+    began, ended = told.began_at, told.ended_at
+    if began is None:
+        return None
+
+    def known() -> Mapping[datetime, int]:
+        inner = {at: wh for at, wh in registers.items() if at >= began}
+        inner |= {} if start is None else {began: start}
+        return inner if ended is None or stop is None else inner | {ended: stop}
+
+    at = activation.active_at(told.events, began, known)
+    return at if at is None or ended is None else min(at, ended)
 
 
 def _so_far(told: Folded, meters: _Meters) -> tuple[Reading, ...]:

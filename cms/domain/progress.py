@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from cms.domain.activation import STRAY_WH, activates
 from cms.domain.folding import REGISTER_TOLERANCE_WH, newest, same_values, takes_power
 from cms.domain.joining import Orphan, register_of
 from cms.domain.meter import ReadingContext
@@ -20,8 +21,14 @@ CONCLUDED = frozenset({"interrupted", "power_lost", "ended_by_operator"})
 """Reasons of ends that we concluded; the charger's own word replaces them."""
 
 
-def progressed(session: Session, event: TransactionEvent) -> Session:
-    """Return *session* after an event's samples; older ones than known change nothing."""
+def progressed(
+    session: Session, event: TransactionEvent, *, paid_before: bool | None = None
+) -> Session:
+    """Return *session* after an event's samples; older ones than known change nothing.
+
+    Args:
+        paid_before: whether it was known before *event* who pays; None = as it is known now.
+    """
     flags = session.flagged(*event.flags) if event.flags else session.flags
     last_wh, last_at = session.last_wh, session.last_at
     start_wh, delivered, power = session.start_wh, session.delivered_wh, session.power_w
@@ -42,10 +49,12 @@ def progressed(session: Session, event: TransactionEvent) -> Session:
         charging = takes_power(event.charging)
     elif delivered > session.delivered_wh:
         charging = True
-    active = session.status is SessionStatus.PENDING and (charging or delivered > 0)
+    activated = _activated(session, event, delivered, paid_before)
+    active = session.status is SessionStatus.PENDING and activated is not None
     return evolve_session(
         session,
         status=SessionStatus.ACTIVE if active else session.status,
+        activated_at=activated,
         start_wh=start_wh,
         last_wh=last_wh,
         last_at=last_at,
@@ -54,6 +63,32 @@ def progressed(session: Session, event: TransactionEvent) -> Session:
         charging=charging,
         flags=flags,
     )
+
+
+def _activated(
+    session: Session, event: TransactionEvent, delivered: int, paid_before: bool | None
+) -> datetime | None:
+    """Return since when *session* is active, as ``activation.active_at`` will say of all events."""
+    known = session.activated_at
+    if known is not None and event.occurred_at >= known:
+        return known
+    paid = session.token is not None or session.command is not None
+    before = paid if paid_before is None else paid_before
+    if event.kind is not EventKind.ENDED and activates(
+        event.charging, paid=paid, paid_before=before
+    ):
+        return max(event.occurred_at, session.started_at)
+    if known is None and delivered > STRAY_WH:
+        return session.last_at or session.started_at
+    return known
+
+
+def begun_with(session: Session, event: TransactionEvent) -> Session:
+    """Return *session*, which only now has its start and who pays, active since then if it was."""
+    activated = _activated(session, event, session.delivered_wh, False)
+    active = session.status is SessionStatus.PENDING and activated is not None
+    status = SessionStatus.ACTIVE if active else session.status
+    return evolve_session(session, status=status, activated_at=activated)
 
 
 def begun(session: Session, event: TransactionEvent) -> Session:
@@ -81,9 +116,13 @@ def ended(session: Session, event: TransactionEvent, settle_after: datetime) -> 
     delivered = told.delivered_wh
     if register is not None and told.start_wh is not None:
         delivered = max(register - told.start_wh, 0)
+    activated = told.activated_at
+    if activated is None and delivered > STRAY_WH:
+        activated = session.last_at or session.started_at
     return evolve_session(
         told,
         status=SessionStatus.STOPPED,
+        activated_at=activated,
         ended_at=event.occurred_at,
         stop_wh=register,
         last_wh=register,
@@ -101,7 +140,7 @@ def concluded(session: Session, reason: str, settle_after: datetime) -> Session:
     return evolve_session(
         session,
         status=SessionStatus.STOPPED,
-        ended_at=max(session.last_at or session.started_at, session.started_at),
+        ended_at=max(session.last_at or session.begun_at, session.begun_at),
         stop_wh=session.last_wh,
         stop_reason=reason,
         settle_after=settle_after,

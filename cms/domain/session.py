@@ -25,7 +25,7 @@ from cms.domain.transaction import Flag
 
 class SessionStatus(StrEnum):
     RESERVED = "reserved"  # an EVSE is held; no car has come yet
-    PENDING = "pending"  # begun, no energy and no charging seen yet
+    PENDING = "pending"  # begun, but who pays or the car is missing
     ACTIVE = "active"
     STOPPED = "stopped"  # the charger said so; the record may still be incomplete
     COMPLETED = "completed"  # settled, billed, final
@@ -75,6 +75,9 @@ class Session:
 
     Attributes:
         evse: 0 for a reservation of which the station has not said which EVSE it is.
+        started_at: when its charger began the transaction; of a reservation, when it was asked for.
+        activated_at: when everything was there that charging needs (``cms.domain.activation``);
+            None while it is pending.
         transaction: what the charger calls it; for chargers that are given numbers, ours as
             decimal text; None for an orphan whose number nobody knows.
         id_token: as the charger presented it (for a remote start: the 16 characters we drew).
@@ -128,6 +131,12 @@ class Session:
     reservation: ReservationId | None = None
     held_from: datetime | None = None
     switches: tuple[TariffSwitch, ...] = ()
+    activated_at: datetime | None = None
+
+    @property
+    def begun_at(self) -> datetime:
+        """Since when it counts: from when it was active on; of a pending one, since it was made."""
+        return self.activated_at or self.started_at
 
     @property
     def ref(self) -> EvseRef:

@@ -25,7 +25,7 @@ from cms.domain.signed import UNSIGNED, SignedRecord
 from cms.domain.switching import Switch, tariffs_used
 from cms.domain.tariff import Dimension, Element, PriceComponent, Tariff
 from cms.domain.transaction import Flag
-from cms.domain.usage import Usage, usages_from_readings
+from cms.domain.usage import Usage, readings_since, usages_from_readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,9 @@ def settle(
     """
     if told.withheld is not None or told.energy_wh is None:
         return withhold(session, told, told.withheld or "its energy is not known")
+    active = active_from(session, told)
     try:
-        usages = usages_from_readings(told.readings, dark=told.dark)
+        usages = active_usages(told, active)
     except InvalidValue as error:
         return withhold(session, told, str(error))
     zone = ZoneInfo(place.time_zone)
@@ -78,7 +79,7 @@ def settle(
         tariff,
         () if _refused(session, told) else usages,
         zone,
-        reservation=_held(session, told.started_at or session.started_at),
+        reservation=_held(session, active or told.started_at or session.started_at),
         switches=switches,
     )
     prices = tariffs_used(rating, tariff, switches)
@@ -90,6 +91,28 @@ def settle(
     if beyond is not None:
         done = evolve_session(done, flags=done.flagged(Flag.OVERSHOT))
     return Billed(done, cdr, beyond)
+
+
+def active_from(session: Session, told: Folded) -> datetime | None:
+    """Return since when a session counts, from all that its charger told; None if it never did.
+
+    One that a reservation became counts since the reservation was used, at the latest.
+    """
+    if session.held_from is None or session.activated_at is None:
+        return told.active_at
+    known = (session.activated_at, told.active_at, told.ended_at)
+    return min(each for each in known if each is not None)
+
+
+def active_usages(told: Folded, active: datetime | None) -> tuple[Usage, ...]:
+    """Return what a session used since it was *active*; what it waited before costs no time.
+
+    Raises:
+        InvalidValue: its readings make no sense.
+    """
+    if active is None:
+        return ()
+    return usages_from_readings(readings_since(told.readings, active), dark=told.dark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +201,7 @@ def _as_told(session: Session, told: Folded, status: SessionStatus) -> Session:
         session,
         status=status,
         started_at=told.started_at or session.started_at,
+        activated_at=active_from(session, told),
         ended_at=told.ended_at or session.ended_at,
         start_wh=told.start_wh if told.start_wh is not None else session.start_wh,
         stop_wh=told.stop_wh if told.stop_wh is not None else session.stop_wh,
@@ -207,7 +231,7 @@ def _bill(
     now: datetime,
     signed: SignedRecord,
 ) -> Cdr:
-    started_at = told.started_at or usages[0].start if usages else session.started_at
+    started_at = session.begun_at
     ended_at = told.ended_at or session.ended_at or started_at
     return Cdr(
         CdrId(session.id),
@@ -247,5 +271,5 @@ def _remark(told: Folded, signed: SignedRecord) -> str | None:
 def _overshoot(session: Session, wh: int, rating: Rating) -> Overshoot | None:
     if not session.limit.any or session.ended_at is None:
         return None
-    seconds = int((session.ended_at - session.started_at).total_seconds())
+    seconds = int((session.ended_at - session.begun_at).total_seconds())
     return overshoot(session.limit, wh, rating.total.gross.amount, seconds)

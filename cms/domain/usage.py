@@ -159,6 +159,32 @@ def usages_from_readings(
     return tuple(result)
 
 
+def readings_since(readings: Sequence[Reading], at: datetime) -> tuple[Reading, ...]:
+    """Return *readings* from the moment *at* on, with all the energy that they tell.
+
+    What was read before counts as read at that moment: the first register, so that no energy is
+    lost, and the last state, power and current. If they end before it, all is read at their end.
+    """
+    if not readings or at <= readings[0].at:
+        return tuple(readings)
+    at = min(at, readings[-1].at)
+    later = tuple(each for each in readings[:-1] if each.at > at)
+    states = [each.charging for each in readings if each.at <= at and each.charging is not None]
+    told = [each for each in readings if each.at <= at and _measured(each)]
+    first = Reading(
+        at,
+        readings[0].wh,
+        states[-1] if states else None,
+        told[-1].power_w if told else None,
+        told[-1].current_ma if told else None,
+    )
+    return (first, *later, readings[-1])
+
+
+def _measured(reading: Reading) -> bool:
+    return reading.wh is not None or reading.power_w is not None
+
+
 def _check_readings(readings: Sequence[Reading]) -> None:
     if len(readings) < 2:
         raise InvalidValue("readings", "a session needs a first and a last reading")

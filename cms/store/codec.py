@@ -252,6 +252,7 @@ def session_values(session: Session) -> Values:
         session.reservation,
         _micros(session.held_from),
         _switches_text(session.switches),
+        _micros(session.activated_at),
     )
 
 
@@ -278,6 +279,7 @@ def progress_values(progress: SessionProgress) -> Values:
         progress.charging,
         _micros(progress.touched_at),
         " ".join(progress.flags),
+        _micros(progress.activated_at),
         progress.id,
     )
 
@@ -319,6 +321,7 @@ def session_from(row: Row[Any]) -> Session:
         reservation=_id(ReservationId, row.reservation),
         held_from=row.held_from,
         switches=switches_from(row.switches),
+        activated_at=row.activated_at,
     )
 
 

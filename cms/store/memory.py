@@ -222,6 +222,7 @@ class MemoryStore:
                 charging=new.charging,
                 touched_at=new.touched_at,
                 flags=new.flags,
+                activated_at=new.activated_at,
             )
 
     def _put_work(self, item: WorkItem) -> None:

@@ -26,6 +26,7 @@ PROGRESS = (
     "charging",
     "touched_at",
     "flags",
+    "activated_at",
 )
 """Columns of a session that a sample changes."""
 

@@ -135,6 +135,7 @@ sessions = Table(
     Column("reservation", BigInteger),
     Column("held_from", UtcDateTime),
     Column("switches", Text),  # tariff switches: JSON, [[microseconds, hash], ...]
+    Column("activated_at", UtcDateTime),
     UniqueConstraint("station", "transaction", name="sessions_transaction"),
     Index("sessions_created", "received_at", "id"),
     Index("sessions_owner", "owner", "received_at", "id"),

@@ -265,6 +265,7 @@ SESSION = Session(
     reservation=ReservationId(4242),
     held_from=NOW - MINUTE,
     switches=(TariffSwitch(NOW, TariffHash("h2")),),
+    activated_at=NOW - MINUTE,
 )
 COMMAND = CommandRecord(
     id=CommandId("c1"),

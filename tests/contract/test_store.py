@@ -390,6 +390,7 @@ async def test_a_session_is_replaced_whole_and_progresses_in_part(store: Store) 
         charging=False,
         touched_at=None,
         flags=(),
+        activated_at=x.NOW + x.MINUTE,
     )
     await store.commit([step])
     expected = replace(
@@ -401,6 +402,7 @@ async def test_a_session_is_replaced_whole_and_progresses_in_part(store: Store) 
         charging=False,
         touched_at=None,
         flags=(),
+        activated_at=x.NOW + x.MINUTE,
     )
     kept = await store.session(x.SESSION.id)
     assert kept is not None and kept.session == expected

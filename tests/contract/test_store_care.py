@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
@@ -24,7 +25,7 @@ from cms.app.writes import Ack, Touch
 from cms.domain.cdr import credit
 from cms.domain.ids import CdrId, LocationId, SessionId
 from cms.domain.money import Money
-from cms.domain.session import SessionStatus
+from cms.domain.session import OPEN, SessionStatus
 from cms.domain.transaction import EventKind
 from cms.store import address, schema
 from cms.store.errors import CannotOpen, InUse, NotDurable, SchemaTooNew, SchemaTooOld
@@ -406,6 +407,39 @@ async def test_bills_of_a_site_nobody_knows_count_in_utc(store: SqlStore) -> Non
 async def test_looking_at_a_missing_file_does_not_make_it(tmp_path: Path) -> None:
     assert await schema.current(f"sqlite:///{tmp_path}/none.db") is None
     assert not (tmp_path / "none.db").exists()
+
+
+async def test_sessions_that_were_told_as_active_keep_their_start_over_an_upgrade(
+    tmp_path: Path, empty_postgres_url: str, watch: Watch
+) -> None:
+    """From the schema before they had a moment of activation, with open and settled sessions in it."""
+    statuses = (*OPEN, SessionStatus.COMPLETED)
+    for url in (f"sqlite:///{tmp_path}/old.db", empty_postgres_url):
+        await schema.upgrade(url)
+        async with open_store(url, watch) as store:
+            await store.commit(
+                [
+                    w.PutSession(replace(x.session(each, each), status=each, activated_at=None))
+                    for each in statuses
+                ]
+            )
+        await _downgrade(url, "0004")
+        assert await schema.current(url) == "0004"
+        await schema.upgrade(url)
+        async with open_store(url, watch) as store:
+            kept = {each: await store.session(SessionId(each)) for each in statuses}
+        told = {each for each, row in kept.items() if row and row.session.activated_at is not None}
+        assert told == {SessionStatus.ACTIVE, SessionStatus.STOPPED}
+        assert all(row and row.session.begun_at == row.session.started_at for row in kept.values())
+
+
+async def _downgrade(url: str, version: str) -> None:
+    def go(connection: Connection) -> None:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, version)
+
+    await schema._on_connection(address.parse(url), go)
 
 
 async def test_a_migration_that_dies_leaves_the_version_before(

@@ -41,7 +41,7 @@ async def test_a_start_is_given_a_number_and_opens_a_session_with_its_price(worl
 
     assert 0 < int(ack.transaction) < 2**31
     assert ack.verdict is Verdict.ACCEPTED
-    assert session.transaction == ack.transaction and session.status is SessionStatus.PENDING
+    assert session.transaction == ack.transaction and session.status is SessionStatus.ACTIVE
     assert session.tariff in world.store.tariffs and session.currency == "INR"
     assert session.token is not None and session.owner is None
     assert world.live.evse(REF).status is EvseStatus.CHARGING
@@ -383,7 +383,7 @@ async def test_another_stations_transaction_is_not_touched(world: World) -> None
     await world.samples(thief, ack.transaction, 9000)
 
     assert world.session() == before
-    assert world.session(1).status is SessionStatus.PENDING
+    assert world.session(1).running and world.session(1).delivered_wh == 0
     assert _kinds(world) == [WorkType.FOREIGN_TRANSACTION]
 
 

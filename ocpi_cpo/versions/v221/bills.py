@@ -68,7 +68,7 @@ def session(
         country_code=country,
         party_id=party,
         id=own.id,
-        start_date_time=own.started_at,
+        start_date_time=own.begun_at,
         end_date_time=own.ended_at if own.status in _FINAL else None,
         kwh=units.kwh(own.delivered_wh),
         cdr_token=cdr_token(own.token),
@@ -80,9 +80,16 @@ def session(
         currency=(rating and rating.currency) or own.currency or NO_CURRENCY,
         charging_periods=None if rating is None else tuple(_periods(rating)) or None,
         total_cost=None if rating is None else price(rating.total),
-        status=_STATUS[own.status],
+        status=_status(own),
         last_updated=last_updated,
     )
+
+
+def _status(own: Session) -> Any:
+    """Return the status; what never was active does not become so by ending."""
+    if own.status is SessionStatus.STOPPED and own.activated_at is None:
+        return "PENDING"
+    return _STATUS[own.status]
 
 
 def _connector_id(own: Session, evse: Evse) -> str:

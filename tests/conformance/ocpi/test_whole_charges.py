@@ -146,6 +146,71 @@ async def test_se_04_and_05_every_put_has_all_periods_so_far(cpo: World, emsp: E
         assert later[: len(earlier)] == earlier and len(set(later)) == len(later)
 
 
+@pytest.mark.parametrize("version", ["2.1.1", "2.2", "2.2.1", "2.3.0"])
+async def test_se_08_a_pending_session_starts_when_it_becomes_active_and_is_pushed(
+    cpo: World, version: str
+) -> None:
+    """A card is shown; five minutes later the car is plugged in; after ten more it takes energy."""
+    begins = "start_datetime" if version == "2.1.1" else "start_date_time"
+    await cpo.administration.put_tariff(replace(shelf(), elements=STEPPED), OPERATOR)
+    async with Emsp(version=version) as emsp:
+        await cpo.connect(emsp)
+        await card(cpo, emsp)
+        car, carded = Car(cpo), now().replace(microsecond=0) - 80 * MINUTE
+        plugged, leaves = carded + 5 * MINUTE, carded + 65 * MINUTE
+        ack = await car.says(
+            EventKind.STARTED,
+            at=carded,
+            evse=1,
+            id_token="CARD1",
+            register_wh=1000,
+            charging=ChargingState.IDLE,
+        )
+        shown = dict(await emsp.wait_for(lambda: owned(emsp)))
+        assert (shown["status"], moment(shown["start_date_time"])) == ("PENDING", carded)
+
+        await car.says(
+            EventKind.UPDATED, ack.transaction, at=plugged, charging=ChargingState.CONNECTED
+        )
+        await emsp.wait_for(lambda: (found := owned(emsp)) and found["status"] == "ACTIVE")
+        await car.says(
+            EventKind.UPDATED,
+            ack.transaction,
+            at=plugged + 10 * MINUTE,
+            samples=(register(plugged + 10 * MINUTE, 1000),),
+            charging=ChargingState.CHARGING,
+        )
+        await car.says(EventKind.ENDED, ack.transaction, at=leaves, register_wh=7000)
+        await cpo.settling.settle_due()
+        await emsp.wait_for(lambda: (found := owned(emsp)) and found["status"] == "COMPLETED")
+        bill = await emsp.wait_for(lambda: next(iter(emsp.store.cdrs.values()), None))
+
+        told = [each.body for each in emsp.pushes("sessions") if each.body is not None]
+        starts = {each["status"]: moment(each[begins]) for each in told}
+        assert starts == {"PENDING": carded, "ACTIVE": plugged, "COMPLETED": plugged}
+        dated = [moment(each["last_updated"]) for each in told]
+        assert dated == sorted(dated)
+
+        assert moment(bill["start_date_time"]) == plugged
+        assert moment(bill["charging_periods"][0]["start_date_time"]) == plugged
+        assert abs(bill["total_time"] - 1) < Decimal("1e-4") and bill["total_energy"] == 6
+        lasted = [
+            volume for each in volumes(bill) for kind, volume in each.items() if "TIME" in kind
+        ]
+        assert abs(sum(lasted) - 1) < Decimal("1e-4")
+        assert not emsp.complaints and not emsp.cost_differences
+
+
+async def test_se_08_a_start_that_says_card_and_car_is_active_at_once(
+    cpo: World, emsp: Emsp
+) -> None:
+    await card(cpo, emsp)
+    began = now().replace(microsecond=0)
+    await Car(cpo).says(EventKind.STARTED, at=began, evse=1, id_token="CARD1", register_wh=0)
+    shown = await emsp.wait_for(lambda: owned(emsp))
+    assert (shown["status"], moment(shown["start_date_time"])) == ("ACTIVE", began)
+
+
 @pytest.mark.parametrize(
     ("whitelist", "method"), [(Whitelist.ALWAYS, "WHITELIST"), (Whitelist.NEVER, "AUTH_REQUEST")]
 )

@@ -220,7 +220,10 @@ class World:
             currency="INR",
             delivered_wh=1500,
         )
-        return await self.keep(replace(new, **more))
+        told = replace(new, **more)
+        if told.status not in (SessionStatus.PENDING, SessionStatus.RESERVED):
+            told = replace(told, activated_at=told.activated_at or told.started_at)
+        return await self.keep(told)
 
     async def keep(self, session: Session, *more: Write) -> Session:
         done = await self.store.commit(
