@@ -8,6 +8,7 @@ session by its deadline becomes a work item.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import string
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from cms.app.catalogue import Catalogue
 from cms.app.live import LiveState
 from cms.app.ports import Clock, StationLink, Store
 from cms.app.reservations import Reservations
+from cms.app.twins import JOIN_START, Twins
 from cms.app.vouching import Vouchers
 from cms.app.writes import Audit, CommandRecord, PutCommand, PutWorkItem, Write
 from cms.domain.audit import AuditEntry, WorkItem, WorkType
@@ -135,18 +137,43 @@ class Remote:
         self._numbers: dict[int, CommandRecord] = {}
         self._reserved: dict[ReservationId, CommandRecord] = {}
         self._claims: dict[EvseRef, CommandId] = {}
+        self._twins = Twins()
 
     # -- accepting
 
     async def accept_start(self, wish: StartWish, asker: Asker) -> CommandRecord | Refusal:
         """Promise a remote start, or say at once why not. A promise is durable on return.
 
-        The EVSE is claimed in memory first, so that of two wishes at one moment one is refused.
+        The EVSE is claimed in memory first, so that of two wishes at one moment one is refused; the
+        same wish once more is promised the outcome of the first.
         """
+        record = self._start_record(wish, asker)
+        twin = self._twins.like(record, self._clock())
+        if twin is not None and await asyncio.shield(twin.promised):
+            self._twins.join(record, twin)
+            joins = replace(record, verb=JOIN_START, id_token=None, number=None)
+            return await self._promise(joins, asker)
         if (refusal := self._why_not(wish)) is not None:
             return refusal
         held = self.reservations.for_token(wish.owner, wish.token, wish.evse)
-        record = self._record(
+        if held is not None:  # the station lets nobody else charge there
+            token, card = held.hold.id_token, held.hold.card
+            record = replace(record, reservation=held.id, presented=token, card=card)
+        self._claim(record, wish.evse)
+        start = self._twins.begin(record)
+        try:
+            await self._store.commit(promised(record, asker))
+        except BaseException:
+            self._release(record)
+            start.promised.set_result(False)
+            start.answer.cancel()
+            raise
+        start.promised.set_result(True)
+        self.vouchers.vouch(record.station, record.token, record.reference, record.created_at)
+        return record
+
+    def _start_record(self, wish: StartWish, asker: Asker) -> CommandRecord:
+        return self._record(
             "remote_start",
             wish.evse.station,
             asker,
@@ -162,17 +189,6 @@ class Remote:
             limit_money=None if wish.limit.money is None else str(wish.limit.money),
             limit_seconds=wish.limit.seconds,
         )
-        if held is not None:  # the station lets nobody else charge there
-            token, card = held.hold.id_token, held.hold.card
-            record = replace(record, reservation=held.id, presented=token, card=card)
-        self._claim(record, wish.evse)
-        try:
-            await self._store.commit(promised(record, asker))
-        except BaseException:
-            self._release(record)
-            raise
-        self.vouchers.vouch(record.station, record.token, record.reference, record.created_at)
-        return record
 
     async def accept_stop(self, session: Session, asker: Asker) -> CommandRecord | Refusal:
         """Promise to stop a running session."""
@@ -264,9 +280,20 @@ class Remote:
 
     async def carry_out(self, record: CommandRecord) -> Answer:
         """Ask the station, keep the outcome, return the station's answer."""
-        answer = await self._link.send(_command_of(record))
+        if record.verb == JOIN_START:
+            answer = await self._twins.outcome(record)
+        else:
+            answer = await self._asked(record)
         failpoints.hit(failpoints.X8)
         await self.finish(record, answer.outcome)
+        return answer
+
+    async def _asked(self, record: CommandRecord) -> Answer:
+        answer = None
+        try:
+            answer = await self._link.send(_command_of(record))
+        finally:
+            self._twins.answered(record, answer)
         return answer
 
     async def finish(self, record: CommandRecord, outcome: Outcome) -> CommandRecord:
@@ -337,7 +364,8 @@ class Remote:
     async def give_up_unfinished(
         self, unfinished: Sequence[CommandRecord]
     ) -> Sequence[CommandRecord]:
-        """After a start: what was promised before the stop ends as TIMEOUT. Returns those.
+        """After a start: what was promised before the stop ends as TIMEOUT. Returns those of which
+        nobody has heard yet.
 
         A remote start's idTag keeps its meaning until its window closes: the charger may have
         heard us, and the session that follows must find its owner.
@@ -348,7 +376,8 @@ class Remote:
             done = replace(record, outcome=str(Outcome.TIMEOUT), finished_at=self._clock())
             if record.outcome is None:
                 await self._store.commit([PutCommand(done)])
-                ended.append(done)
+                if record.told_at is None:  # else it was told when its time was over
+                    ended.append(done)
             if record.id_token is not None and record.expires_at > self._clock():
                 self._remember(done if record.outcome is None else record)
                 if record.session is None and record.evse is not None:

@@ -12,6 +12,7 @@ from cms.app.ports import Page
 from cms.app.remote import Asker, Refusal, StartWish, limit_of
 from cms.app.writes import CommandRecord
 from cms.domain.commands import Answer, Outcome, RemoteStart, Reset, ResetKind
+from cms.domain.errors import StoreDown
 from cms.domain.ids import EvseRef, SessionId, StationId
 from cms.domain.session import Limit
 from cms.domain.status import ConnectorReport, Presence
@@ -57,10 +58,103 @@ async def test_each_start_draws_an_idtag_of_16_characters_and_a_number(office: O
 
 
 async def test_of_two_starts_at_one_moment_one_is_refused(office: Office) -> None:
+    other = replace(WISH, token=token("CARD2"))
     results = await asyncio.gather(
-        office.remote.accept_start(WISH, PARTNER), office.remote.accept_start(WISH, PARTNER)
+        office.remote.accept_start(WISH, PARTNER), office.remote.accept_start(other, PARTNER)
     )
     assert sorted(map(str, (each for each in results if isinstance(each, Refusal)))) == ["busy"]
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+async def test_the_same_start_twice_is_asked_once_and_both_have_its_outcome(
+    office: Office, outcome: Outcome
+) -> None:
+    office.link.answer = Answer(outcome)
+    again = replace(PARTNER, reply_to="https://ems.example/result/2")
+    one, two = await asyncio.gather(
+        office.remote.accept_start(WISH, PARTNER), office.remote.accept_start(WISH, again)
+    )
+    assert isinstance(one, CommandRecord) and isinstance(two, CommandRecord)
+    assert (one.reply_to, two.reply_to) == (PARTNER.reply_to, again.reply_to)
+    assert two.id_token is None and one.id != two.id
+    answers = await asyncio.gather(*(office.remote.carry_out(each) for each in (two, one)))
+    assert [each.outcome for each in answers] == [outcome, outcome]
+    assert len(office.link.sent) == 1
+    for each in (one, two):
+        kept = await office.store.command(each.id)
+        assert kept is not None and kept.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("change", "asker"),
+    [
+        ({"token": token("CARD2")}, PARTNER),
+        ({"reference": "REF-2"}, PARTNER),
+        ({"connector": 1}, PARTNER),
+        ({"limit": Limit(energy_wh=1)}, PARTNER),
+        ({}, Asker("partner:IN*OTH", PARTNER.reply_to)),
+        ({}, Asker("key:K1")),
+    ],
+)
+async def test_other_words_are_another_start_and_the_evse_is_in_use(
+    office: Office, change: dict[str, object], asker: Asker
+) -> None:
+    await accepted(office)
+    other = replace(WISH, **change)  # type: ignore[arg-type]
+    assert await office.remote.accept_start(other, asker) is Refusal.BUSY
+
+
+async def test_a_start_that_was_accepted_a_while_ago_is_not_joined(office: Office) -> None:
+    await office.remote.carry_out(await accepted(office))
+    office.pass_(seconds=10)
+    joined = await accepted(office)
+    assert (await office.remote.carry_out(joined)).outcome is Outcome.ACCEPTED
+    office.pass_(seconds=1)
+    assert await office.remote.accept_start(WISH, PARTNER) is Refusal.BUSY
+    assert len(office.link.sent) == 1
+
+
+async def test_while_the_station_is_silent_its_start_may_be_joined_however_long(
+    office: Office,
+) -> None:
+    await accepted(office)
+    office.pass_(seconds=25)
+    assert (await accepted(office)).verb == "join_start"
+
+
+async def test_a_start_that_could_not_be_promised_is_joined_by_nobody(office: Office) -> None:
+    office.store.healthy = False
+    one, two = await asyncio.gather(
+        office.remote.accept_start(WISH, PARTNER),
+        office.remote.accept_start(WISH, PARTNER),
+        return_exceptions=True,
+    )
+    assert isinstance(one, StoreDown) and isinstance(two, StoreDown)
+    office.store.healthy = True
+    assert (await accepted(office)).verb == "remote_start"
+
+
+async def test_after_a_crash_each_of_the_two_ends_as_timeout_and_is_told_once(
+    office: Office,
+) -> None:
+    one, two = await accepted(office), await accepted(office)
+    after = restarted(office)
+    kept = await office.store.restore()
+    ended = await after.remote.give_up_unfinished(kept.unfinished_commands)
+    assert {each.id for each in ended} == {one.id, two.id}
+    assert {each.outcome for each in ended} == {"timeout"}
+    assert one.id_token is not None and after.remote.start_of(one.id_token) is not None
+
+
+async def test_whoever_heard_before_the_crash_that_time_is_over_hears_nothing_after_it(
+    office: Office,
+) -> None:
+    record = await accepted(office)
+    await office.remote.told(record)  # its time was over; the station has not answered yet
+    kept = await office.store.restore()
+    assert await restarted(office).remote.give_up_unfinished(kept.unfinished_commands) == []
+    ended = await office.store.command(record.id)
+    assert ended is not None and ended.outcome == "timeout"
 
 
 async def test_a_start_that_the_station_refuses_frees_the_evse_at_once(office: Office) -> None:
@@ -111,11 +205,17 @@ async def test_a_session_that_comes_before_the_answer_is_not_forgotten_by_it(
     assert (kept.session, kept.outcome) == ("S1", "accepted")
 
 
-async def test_after_a_crash_what_was_promised_ends_as_time_out_once(office: Office) -> None:
-    record = await accepted(office)
+def restarted(office: Office) -> Office:
+    """The same store under a new process."""
     after = Office()
     after.store, after.remote._store = office.store, office.store
     after.now = office.now
+    return after
+
+
+async def test_after_a_crash_what_was_promised_ends_as_time_out_once(office: Office) -> None:
+    record = await accepted(office)
+    after = restarted(office)
     ended = await after.remote.give_up_unfinished([record])
     assert [each.outcome for each in ended] == ["timeout"]
     assert record.id_token is not None

@@ -216,15 +216,104 @@ async def test_cm_22_a_response_url_outside_the_partners_hosts_is_refused(
 
 
 @reading
-async def test_cm_23_of_two_starts_at_one_moment_one_reaches_the_charger(
+@pytest.mark.parametrize(
+    ("outcome", "result"),
+    [
+        (Outcome.ACCEPTED, "ACCEPTED"),
+        (Outcome.REJECTED, "REJECTED"),
+        (Outcome.OCCUPIED, "EVSE_OCCUPIED"),
+        (Outcome.TIMEOUT, "TIMEOUT"),
+    ],
+)
+async def test_cm_23_of_the_same_start_twice_one_reaches_the_charger_and_both_hear_of_it(
+    cpo: World, emsp: Emsp, outcome: Outcome, result: str
+) -> None:
+    """Two addresses, one while the station thinks and one at the same moment; a third has nobody."""
+    cpo.link.held, cpo.link.answer = asyncio.Event(), Answer(outcome)
+    both = await asyncio.gather(*(same_start(emsp) for _ in range(2)))
+    await until(lambda: cpo.link.sent)
+    all_three = [*both, await same_start(emsp)]
+    assert {each.answer for each in all_three} == {"ACCEPTED"}
+    assert len({each.body["response_url"] for each in all_three}) == 3
+    assert not emsp.pushes("commands")  # none of them hears anything that is not known yet
+    cpo.link.held.set()
+    assert [await each.result() for each in all_three] == [result] * 3
+    await settled(cpo)
+    assert [each.results for each in all_three] == [[result]] * 3
+    assert len(cpo.link.sent) == 1 and len(emsp.pushes("commands")) == 3
+    assert not emsp.complaints
+
+
+@reading
+async def test_cm_23_a_start_that_was_accepted_seconds_ago_is_told_once_more(
     cpo: World, emsp: Emsp
 ) -> None:
-    card = emsp.tokens.add("CARD1")
-    both = await asyncio.gather(*(emsp.start_session(SITE, "CS1-1", token=card) for _ in range(2)))
-    assert sorted(str(each.answer) for each in both) == ["ACCEPTED", "REJECTED"]
-    accepted = next(each for each in both if each.answer == "ACCEPTED")
-    await accepted.result()
+    first = await same_start(emsp)
+    assert await first.result() == "ACCEPTED"
+    again = await same_start(emsp)
+    assert (again.answer, await again.result()) == ("ACCEPTED", "ACCEPTED")
+    await settled(cpo)
     assert len(cpo.link.sent) == 1
+    assert first.results == again.results == ["ACCEPTED"]
+
+
+@reading
+async def test_cm_23_after_a_refusal_the_same_start_is_tried_anew(cpo: World, emsp: Emsp) -> None:
+    cpo.link.answer = Answer(Outcome.REJECTED)
+    assert await (await same_start(emsp)).result() == "REJECTED"
+    cpo.link.answer = Answer(Outcome.ACCEPTED)
+    assert await (await same_start(emsp)).result() == "ACCEPTED"
+    assert len(cpo.link.sent) == 2
+
+
+@reading
+@pytest.mark.parametrize("who", ["another partner", "another token", "another authorisation"])
+async def test_cm_23_somebody_elses_start_at_that_moment_is_refused(
+    cpo: World, emsp: Emsp, who: str
+) -> None:
+    async with Emsp(party_id="OTH") as other:
+        await cpo.connect(other)
+        cpo.link.held = asyncio.Event()
+        first = await same_start(emsp)
+        match who:
+            case "another partner":
+                second = await same_start(other)
+            case "another token":
+                second = await same_start(emsp, uid="CARD2")
+            case _:
+                second = await same_start(emsp, reference="ref-2")
+        assert (first.answer, second.answer) == ("ACCEPTED", "REJECTED")
+        cpo.link.held.set()
+        assert await first.result() == "ACCEPTED"
+        await settled(cpo)
+        assert len(cpo.link.sent) == 1 and second.results == []
+
+
+@reading
+async def test_cm_23_after_a_crash_both_addresses_hear_once_that_it_timed_out() -> None:
+    async with Emsp() as emsp:
+        async with running() as first:
+            await first.small_network()
+            await first.connect(emsp)
+            first.link.held = asyncio.Event()
+            both = [await same_start(emsp), await same_start(emsp)]
+            assert {each.answer for each in both} == {"ACCEPTED"}
+        for _ in range(2):
+            async with running(first.store) as after:
+                assert [await each.result() for each in both] == ["TIMEOUT", "TIMEOUT"]
+                await settled(after)
+        assert [each.results for each in both] == [["TIMEOUT"], ["TIMEOUT"]]
+
+
+async def same_start(emsp: Emsp, uid: str = "CARD1", reference: str = "ref-1") -> Command:
+    """A start of one driver; each has a response_url of its own."""
+    card = emsp.tokens.add(uid)
+    return await emsp.start_session(SITE, "CS1-1", token=card, authorization_reference=reference)
+
+
+async def settled(cpo: World) -> None:
+    """Every promise that was given has been kept."""
+    await until(lambda: all(each.told_at for each in cpo.store._commands.values()))
 
 
 @pytest.mark.parametrize("again", ["response_url", "X-Request-ID"])
