@@ -387,7 +387,8 @@ class Correcting:
     async def _judged(self, run: Run, row: Row) -> Row:
         """Say whether the credit that is there came of this run."""
         new = await self._store.cdr(replacement_id(row.bill))
-        ours = new is not None and new.cdr.remark == _remark(run)
+        said = "" if new is None or new.cdr.remark is None else new.cdr.remark
+        ours = said == _remark(run) or said.startswith(f"{_remark(run)}; ")
         return replace(row, outcome=Outcome.DONE if ours else Outcome.CREDITED_BEFORE)
 
     async def _correct(self, run: Run, row: Row) -> None:

@@ -35,6 +35,7 @@ from cms.domain.charging_profile import (
     expected,
     same_plan,
     supply_of,
+    until,
     worth_telling,
 )
 from cms.domain.commands import Answer, AskSchedule, ClearProfile, Outcome, SetProfile
@@ -420,7 +421,7 @@ class Profiling:
             span = worth_telling(profiles, session.begun_at, now)
             seconds = int(span.total_seconds())
             told = (await self._ask(session, seconds)).schedule
-            plan = self._completed(told, session, seconds)
+            plan = until(self._completed(told, session, seconds), now + span)
             ended = _has_ended(steering, session, now) or steering.ended
             news = not same_plan(steering.plan, plan, now) or ended is not steering.ended
             if news:

@@ -271,6 +271,17 @@ def worth_telling(
     return timedelta(seconds=int(span.total_seconds()))
 
 
+def until(plan: ActiveSchedule, end: datetime) -> ActiveSchedule:
+    """Return *plan* as far as it reaches to *end*: some stations tell more than they are asked."""
+    if plan.start is None or end <= plan.start:
+        return plan
+    seconds = int((end - plan.start).total_seconds())
+    if plan.duration is not None:
+        seconds = min(seconds, plan.duration)
+    periods = tuple(each for each in plan.periods if each.offset < seconds)
+    return replace(plan, periods=periods, duration=seconds)
+
+
 def same_plan(one: ActiveSchedule | None, other: ActiveSchedule | None, now: datetime) -> bool:
     """Whether two plans of one EVSE say the same about the time from *now* that both know."""
     if one is None or other is None:

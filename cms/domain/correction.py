@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from cms.domain.cdr import Cdr, replacement_id
 from cms.domain.errors import InvalidValue
 from cms.domain.money import Price, share
-from cms.domain.rated import Reservation
+from cms.domain.rated import Rating, Reservation
 from cms.domain.rating import rate
 from cms.domain.switching import switches_of, tariffs_used
 from cms.domain.tariff import Tariff
@@ -113,9 +113,19 @@ def corrected(
         tariffs=tariffs_used(rating, tariff, switches),
         total=rating.total,
         created_at=now,
-        remark=remark if remark is not None else bill.remark,
+        remark=_remark(bill, remark, rating),
         replaces=bill.id,
     )
+
+
+def _remark(bill: Cdr, remark: str | None, rating: Rating) -> str | None:
+    """Return *remark*, else the bill's, with what is said of price limits as it is now."""
+    words = (bill.remark or "").split("; ") if remark is None else [remark]
+    if bill.rating.clamp is not None:
+        words = [each for each in words if each != bill.rating.clamp.words()]
+    if rating.clamp is not None:
+        words.append(rating.clamp.words())
+    return "; ".join(filter(None, words)) or None
 
 
 def makes(bill: Cdr, usages: Sequence[Usage]) -> bool:

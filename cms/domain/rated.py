@@ -102,6 +102,13 @@ class Clamp:
     net: Money
     gross: Money
 
+    def words(self) -> str:
+        """Say on a bill why its parts do not add up to its total; empty where they do."""
+        if not (self.net.amount or self.gross.amount):
+            return ""
+        raised = self.net.amount > 0 or self.gross.amount > 0
+        return f"the {'minimum' if raised else 'maximum'} price of the tariff holds"
+
 
 @quick
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,8 @@ def settle_unused(
     rating = rate(tariff, (), ZoneInfo(place.time_zone), reservation=held)
     if not rating.lines:
         return Unused(done, None)
+    why = "the reservation expired" if expired else "the reservation was cancelled"
+    limited = "" if rating.clamp is None else rating.clamp.words()
     cdr = Cdr(
         CdrId(session.id),
         session.id,
@@ -166,7 +168,7 @@ def settle_unused(
         now,
         rating.total,
         reference=session.reference,
-        remark="the reservation expired" if expired else "the reservation was cancelled",
+        remark="; ".join(filter(None, (why, limited))),
     )
     return Unused(done, cdr)
 
@@ -187,8 +189,8 @@ def withhold(session: Session, told: Folded, why: str) -> Withheld:
 
 
 def free_tariff(currency: str) -> Tariff:
-    """Return the price of a connector that has none: everything is free."""
-    nothing = PriceComponent(Dimension.ENERGY, Decimal(0))
+    """Return the price of a connector that has none: everything is free (OCPI 2.2.1, tariffs)."""
+    nothing = PriceComponent(Dimension.FLAT, Decimal(0))
     return Tariff(TariffId("FREE"), currency, (Element((nothing,)),))
 
 
@@ -250,13 +252,13 @@ def _bill(
         now,
         rating.total,
         reference=session.reference,
-        remark=_remark(told, signed),
+        remark=_remark(told, signed, rating),
         signed=signed.kept,
     )
 
 
-def _remark(told: Folded, signed: SignedRecord) -> str | None:
-    """Say on the bill what its reader should know of the record."""
+def _remark(told: Folded, signed: SignedRecord, rating: Rating) -> str | None:
+    """Say on the bill what its reader should know of the record and of the sum."""
     missing = [str(low) if low == high else f"{low}-{high}" for low, high in told.gaps]
     words = []
     if missing:
@@ -265,7 +267,8 @@ def _remark(told: Folded, signed: SignedRecord) -> str | None:
         words.append("the site had no power for a time, which is not billed")
     if signed.left_out:
         words.append(f"{signed.left_out} signed meter values do not fit on a bill")
-    return "; ".join(words) or None
+    words.append("" if rating.clamp is None else rating.clamp.words())
+    return "; ".join(filter(None, words)) or None
 
 
 def _overshoot(session: Session, wh: int, rating: Rating) -> Overshoot | None:

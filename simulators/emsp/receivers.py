@@ -44,6 +44,8 @@ class Push:
     Attributes:
         segments: the path below the module's URL, decoded.
         repeated: the fault that a repeated CDR meets, if one is set.
+        shape: the model of what is stored, where it is wider than the one of 2.2.1
+            (``Speech.shape``).
     """
 
     method: str
@@ -51,6 +53,7 @@ class Push:
     segments: tuple[str, ...]
     body: Any
     repeated: Callable[[], Fault | None] = lambda: None
+    shape: Callable[[type[BaseModel]], type[BaseModel]] = lambda model: model
 
     @property
     def where(self) -> str:
@@ -142,7 +145,7 @@ class Receivers:
 
     def _checked(self, push: Push, model: type[BaseModel], body: Any) -> BaseModel:
         try:
-            found = model.model_validate(without_nulls(body))
+            found = push.shape(model).model_validate(without_nulls(body))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(map(str, first["loc"])) or "body"

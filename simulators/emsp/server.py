@@ -376,7 +376,9 @@ class Server:
             where = f"{call.arrival.method} {call.arrival.path}"
             self._emsp.complain(where, error.field, f"{error} (OCPI {call.speech.version})")
             return Reply(2001, message=f"{error.field}: {error}")
-        push = Push(call.arrival.method, call.module, call.segments, body, repeated)
+        push = Push(
+            call.arrival.method, call.module, call.segments, body, repeated, call.speech.shape
+        )
         return self._in_their_words(call, self._emsp.receivers.serve(push))
 
     def _in_their_words(self, call: Call, reply: Reply) -> Reply:

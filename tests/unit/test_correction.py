@@ -20,11 +20,11 @@ from cms.domain.correction import Change, corrected, makes, usages_of
 from cms.domain.errors import InvalidValue, NotFound, StoreDown
 from cms.domain.ids import CdrId, EvseUid, PartnerId, SessionId, StationId, TariffId
 from cms.domain.rating import rate
-from cms.domain.tariff import Basis, Dimension, Element, PriceComponent, Tariff, Tax
+from cms.domain.tariff import Basis, Dimension, Element, PriceComponent, PriceLimit, Tariff, Tax
 from cms.domain.token import AuthMethod
 from cms.domain.topology import ConnectorFormat, Coordinates, PowerType
 from cms.domain.usage import Usage, UsageKind
-from tests.unit.office import CS1, EMS, SITE, Office, token
+from tests.unit.office import CS1, EMS, ME, SITE, Office, token
 
 START = datetime(2026, 11, 20, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -66,6 +66,25 @@ def test_a_bill_at_another_price_is_what_that_price_would_have_made() -> None:
     assert str(new.total.gross) == "144.01 INR"  # 7.001 kWh at 12, one hour parked at 60
     assert (new.replaces, new.id, new.energy_wh) == ("B1", replacement_id(CdrId("B1")), 7001)
     assert [each.id for each in new.tariffs] == ["T2"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said", "remark"),
+    [
+        ("500", None, "dark; the minimum price of the tariff holds", "dark"),
+        (None, "500", "dark", "dark; the minimum price of the tariff holds"),
+        ("500", "600", None, "the minimum price of the tariff holds"),
+        (None, None, None, None),
+    ],
+)
+def test_a_remark_about_a_price_limit_is_about_the_bill_it_stands_on(
+    old: str | None, new: str | None, said: str | None, remark: str | None
+) -> None:
+    def limited(id: str, least: str | None) -> Tariff:
+        return replace(tariff(id), min_price=PriceLimit(gross=Decimal(least)) if least else None)
+
+    made = corrected(bill(own=limited("T1", old), remark=said), Change(limited("T2", new)), START)
+    assert made.remark == remark
 
 
 def test_other_energy_is_spread_as_the_old_was_and_adds_up() -> None:
@@ -201,6 +220,19 @@ async def test_another_run_over_the_same_bills_takes_nothing_back_twice(desk: De
     told = {row.bill: row.outcome for row in third.rows}
     assert [told[f"B{n}"] for n in range(3)] == [Outcome.CREDITED_BEFORE] * 3
     assert [told[replacement_id(CdrId(f"B{n}"))] for n in range(3)] == [Outcome.UNCHANGED] * 3
+
+
+async def test_a_run_that_went_on_after_a_crash_knows_bills_that_a_limit_changed_as_its_own(
+    desk: Desk,
+) -> None:
+    least = replace(tariff("MIN"), min_price=PriceLimit(gross=Decimal(500)))
+    await desk.administration.put_tariff(least, ME)
+    run = await desk.correcting.propose(Selection(partner=EMS), "key:7", least.id)
+    await desk.correcting.apply(run.id, "key:7")
+    again = replace(await desk.correcting.run(run.id), state=RunState.APPLYING)
+    await desk.correcting._keep(again)
+    assert (await desk.correcting.apply(run.id, "key:7")).rows == again.rows
+    assert {row.outcome for row in again.rows} == {Outcome.DONE}
 
 
 @pytest.mark.parametrize("commits", range(1, 8))

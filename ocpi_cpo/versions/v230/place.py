@@ -8,6 +8,8 @@ from cms.domain.topology import Connector, EvseParking, Location, ParkingPlace
 from ocpi_cpo.versions.v221.topology import EvseView
 from ocpi_cpo.wire import Json, shortened
 
+LONGEST_PHONE = 25
+
 
 def location(site: Location, evses: Sequence[EvseView], core: Json) -> Json:
     """Return a whole Location."""
@@ -17,8 +19,8 @@ def location(site: Location, evses: Sequence[EvseView], core: Json) -> Json:
         found["evses"] = [evse(view, wire) for view, wire in pairs]
     if site.parking_places:
         found["parking_places"] = [parking_place(each) for each in site.parking_places]
-    if site.help_phone is not None:
-        found["help_phone"] = shortened(site.help_phone, 25)
+    if site.help_phone is not None and len(site.help_phone) <= LONGEST_PHONE:
+        found["help_phone"] = site.help_phone  # half a number reaches nobody
     return found
 
 

@@ -106,7 +106,11 @@ async def test_cm_04_and_20_every_outcome_has_its_result(
 
 
 @reading
-async def test_cm_05_and_06_a_charger_that_is_silent_is_a_timeout_and_nothing_follows() -> None:
+@pytest.mark.parametrize("late", [Outcome.ACCEPTED, Outcome.REJECTED])
+async def test_cm_05_and_06_a_charger_that_is_silent_is_a_timeout_and_nothing_follows(
+    late: Outcome,
+) -> None:
+    """Its answer comes all the same, and is kept; the partner hears no second word."""
     async with running(command_timeout=timedelta(seconds=1)) as cpo, Emsp() as emsp:
         await cpo.small_network()
         await cpo.connect(emsp)
@@ -114,10 +118,16 @@ async def test_cm_05_and_06_a_charger_that_is_silent_is_a_timeout_and_nothing_fo
         command = await emsp.start_session(SITE, "CS1-1", token=emsp.tokens.add("CARD1"))
         assert command.timeout == 1
         assert await command.result() == "TIMEOUT"
-        cpo.link.held.set()  # too late
         record = _only_start(cpo)
-        await until_kept(lambda: _outcome(cpo, record))
+        cpo.link.answer = Answer(late)
+        cpo.link.held.set()  # too late
+        await until_over(f"command {record.id}")
+        kept = await cpo.store.command(record.id)
+        assert kept is not None and kept.outcome == late
         assert command.results == ["TIMEOUT"]
+        posts = [each for each in emsp.pushes("commands") if each.method == "POST"]
+        assert [each.body for each in posts] == [{"result": "TIMEOUT"}]
+        assert not emsp.complaints
 
 
 @pytest.mark.parametrize("where", [("NOPE", "CS1-1"), (SITE, "NOPE")])
@@ -303,6 +313,11 @@ async def test_cm_23_after_a_crash_both_addresses_hear_once_that_it_timed_out() 
                 assert [await each.result() for each in both] == ["TIMEOUT", "TIMEOUT"]
                 await settled(after)
         assert [each.results for each in both] == [["TIMEOUT"], ["TIMEOUT"]]
+
+
+async def until_over(errand: str) -> None:
+    """The whole background work of this name has ended: nothing can follow from it any more."""
+    await until(lambda: errand not in {each.get_name() for each in asyncio.all_tasks()})
 
 
 async def same_start(emsp: Emsp, uid: str = "CARD1", reference: str = "ref-1") -> Command:

@@ -13,10 +13,17 @@ from typing import Any
 
 import pytest
 
+from cms.domain.folding import fold
+from cms.domain.ids import PartnerId, TariffId
+from cms.domain.meter import Quantity, Sample
 from cms.domain.money import to_decimal
 from cms.domain.rating import Rating, Reservation, rate
+from cms.domain.settlement import active_usages
+from cms.domain.switching import Switch
 from cms.domain.tariff import Dimension, PriceLimit, ReservationPhase, Tariff, Tax
+from cms.domain.transaction import EventKind, TransactionEvent
 from cms.domain.usage import Usage, UsageKind
+from ocpi_cpo.versions.v221 import bills, prices
 from tests.conformance.statements import reading
 from tests.unit.test_rating import (
     BERLIN,
@@ -83,6 +90,7 @@ def test_co_04_restrictions_are_looked_at_moment_by_moment() -> None:
     [
         ({"start_time": time(12), "end_time": time(12, 30)}, 30),
         ({"start_time": time(22), "end_time": time(12, 30)}, 30),  # wraps midnight
+        ({"start_time": time(12, 30), "end_time": time(2)}, 30),  # its evening part
         ({"end_time": time(12)}, 0),  # the end is excluded
         ({"start_time": time(12, 59)}, 1),
         ({"start_date": date(2026, 3, 3)}, 60),
@@ -95,6 +103,25 @@ def test_co_05_windows_include_their_start_and_exclude_their_end(
 ) -> None:
     book = tariff(element(price(TIME, "60"), **restrictions))
     assert net(rate(book, session(NOON, (60, 0, CHARGING)), BERLIN)) == minutes
+
+
+@pytest.mark.parametrize(
+    ("restrictions", "due"),
+    [
+        ({"start_time": time(12), "end_time": time(12, 0, 1)}, True),
+        ({"start_time": time(11), "end_time": time(12)}, False),
+        ({"start_time": time(22), "end_time": time(12)}, False),
+        ({"start_date": date(2026, 3, 3)}, True),
+        ({"start_date": date(2026, 3, 4)}, False),
+        ({"start_date": date(2026, 3, 2), "end_date": date(2026, 3, 3)}, False),
+    ],
+)
+def test_co_05_the_very_first_moment_belongs_to_a_window_and_the_last_does_not(
+    restrictions: Any, due: bool
+) -> None:
+    """A fee is due where its window holds at any moment; the session begins on the border."""
+    book = tariff(element(price(FLAT, "1"), **restrictions))
+    assert net(rate(book, session(NOON, (60, 0, CHARGING)), BERLIN)) == due
 
 
 def test_co_06_energy_limits_include_the_least_and_exclude_the_most() -> None:
@@ -112,10 +139,12 @@ def test_co_06_energy_limits_include_the_least_and_exclude_the_most() -> None:
     ("restriction", "matches"),
     [
         ({"min_power": kwh("16")}, True),
+        ({"min_power": kwh("16.001")}, False),
         ({"max_power": kwh("16")}, False),
         ({"max_power": kwh("16.001")}, True),
         ({"min_current": kwh("32")}, True),
         ({"max_current": kwh("32")}, False),
+        ({"max_current": kwh("32.001")}, True),
         ({"min_current": kwh("32.001")}, False),
     ],
 )
@@ -125,6 +154,22 @@ def test_co_07_power_and_current_are_momentary_and_their_maximum_is_excluded(
     book = tariff(element(price(ENERGY, "1"), **restriction))
     usage = Usage(NOON, NOON + timedelta(minutes=5), 1000, CHARGING, 16_000, 32_000)
     assert net(rate(book, [usage], BERLIN)) == (1 if matches else 0)
+
+
+@pytest.mark.parametrize(("least", "matches"), [("48", True), ("48.001", False)])
+def test_co_07_the_current_is_that_of_all_phases_together(least: str, matches: bool) -> None:
+    """As a charger reports it: 16 A on each of three phases are 48 A."""
+
+    def told(kind: EventKind, minutes: int, wh: int) -> TransactionEvent:
+        at = NOON + timedelta(minutes=minutes)
+        phases = [Sample(at, Quantity.CURRENT, 16_000, phase=name) for name in ("L1", "L2", "L3")]
+        event = TransactionEvent(kind, at, at, f"{kind}{minutes}".encode(), register_wh=wh)
+        return replace(event, samples=tuple(phases), id_token="CARD")
+
+    record = fold([told(EventKind.STARTED, 0, 0), told(EventKind.ENDED, 60, 5000)])
+    book = tariff(element(price(ENERGY, "1"), min_current=kwh(least)))
+    rating = rate(book, active_usages(record, record.active_at), BERLIN)
+    assert net(rating) == (5 if matches else 0)
 
 
 def test_co_08_duration_counts_from_the_start_of_the_session() -> None:
@@ -155,16 +200,21 @@ def test_co_11_a_flat_fee_is_due_once_and_has_no_step() -> None:
     assert net(rate(book, session(NOON, (60, 0, CHARGING)), BERLIN)) == 1
 
 
-def test_co_12_the_energy_step_is_applied_once_to_the_total_at_the_last_price() -> None:
+@pytest.mark.parametrize("first_step", [1, 500, 4000])
+def test_co_12_the_energy_step_is_applied_once_to_the_total_at_the_last_price(
+    first_step: int,
+) -> None:
+    """Only the step of the last component counts."""
     book = tariff(
-        element(price(ENERGY, "0.20", 500), max_kwh=kwh("4.3")), element(price(ENERGY, "1", 500))
+        element(price(ENERGY, "0.20", first_step), max_kwh=kwh("4.3")),
+        element(price(ENERGY, "1", 500)),
     )
     rating = rate(book, session(NOON, (60, 5400, CHARGING)), BERLIN)
     assert billed(rating, ENERGY) == 5500
     assert net(rating) == kwh("0.86") + kwh("1.2")
 
 
-STEPPED = tariff(element(price(TIME, "1", 600), price(PARKED, "2", 600)))
+STEPPED = tariff(element(price(TIME, "1", 1200), price(PARKED, "2", 600)))
 
 
 def test_co_13_with_parking_only_the_parking_is_rounded() -> None:
@@ -172,9 +222,13 @@ def test_co_13_with_parking_only_the_parking_is_rounded() -> None:
     assert (billed(rating, TIME), billed(rating, PARKED)) == (21, 20)
 
 
-def test_co_14_without_parking_the_charging_time_is_rounded_with_the_last_step() -> None:
+@pytest.mark.parametrize("first_step", [1, 900, 3600])
+def test_co_14_without_parking_the_charging_time_is_rounded_with_the_last_step(
+    first_step: int,
+) -> None:
     book = tariff(
-        element(price(TIME, "60", 900), max_duration=1500), element(price(TIME, "120", 900))
+        element(price(TIME, "60", first_step), max_duration=1500),
+        element(price(TIME, "120", 900)),
     )
     rating = rate(book, session(NOON, (35, 0, CHARGING)), BERLIN)
     assert billed(rating, TIME) == 45
@@ -188,6 +242,24 @@ def test_co_15_nothing_is_rounded_per_period_or_at_a_change_of_element() -> None
         element(price(TIME, "60", 600)),
     )
     assert billed(rate(book, session(NOON, (3, 0, CHARGING)), BERLIN), TIME) == 10
+
+
+def test_co_15_nor_where_another_tariff_takes_over() -> None:
+    """25 minutes of each: 50 minutes are five blocks of 10, and would be six if each was rounded."""
+    one, two = (tariff(element(price(TIME, "60", 600))) for _ in range(2))
+    two = replace(two, id=TariffId("TWO"))
+    switch = Switch(NOON + timedelta(minutes=25), two)
+    rating = rate(one, session(NOON, (50, 0, CHARGING)), BERLIN, switches=[switch])
+    assert billed(rating, TIME) == 50
+
+
+def test_co_16_what_is_rounded_up_costs_what_the_last_priced_time_cost() -> None:
+    book = tariff(
+        element(price(PARKED, "60", 900), end_time=time(12, 4)),
+        element(price(PARKED, "120", 900), end_time=time(12, 8)),
+    )
+    rating = rate(book, session(NOON, (20, 0, PARKING)), BERLIN)
+    assert net(rating) == 4 + 2 * (4 + 7)  # 8 minutes have a price, 7 more make 15
 
 
 def test_co_16_time_without_a_price_is_not_in_the_rounded_total() -> None:
@@ -213,6 +285,7 @@ def test_co_19_the_energy_step_is_in_watt_hours() -> None:
     book = tariff(element(price(ENERGY, "1", 1)))
     rating = rate(book, [Usage(NOON, NOON, Fraction("115.2"))], BERLIN)
     assert billed(rating, ENERGY) == 116
+    assert net(rating) == kwh("0.116")
 
 
 HELD = tariff(
@@ -279,6 +352,10 @@ def test_co_25_net_and_gross_are_limited_apart() -> None:
     rating = rate(SIXTH, session(NOON, (60, 37_900, CHARGING)), BERLIN)
     assert to_decimal(rating.exact_net) == kwh("9.975")
     assert to_decimal(rating.exact_gross) == 11
+    least = rate(replace(SIXTH, elements=SIXTH.elements[:0] + (element(
+        taxed(ENERGY, "0.25", "50")),)), session(NOON, (60, 1600, CHARGING)), BERLIN)  # fmt: skip
+    assert to_decimal(least.exact_net) == kwh("0.50")  # 0.40 is too little
+    assert to_decimal(least.exact_gross) == kwh("0.60")  # just enough without
 
 
 @reading
@@ -288,13 +365,39 @@ def test_co_26_a_limit_without_tax_limits_the_net_total_only() -> None:
     assert (to_decimal(rating.exact_net), to_decimal(rating.exact_gross)) == (10, kwh("14.35"))
 
 
-def test_co_27_money_is_rounded_once_half_up() -> None:
+@pytest.mark.parametrize(
+    ("wh", "exact", "due"),
+    [
+        (1200, "0.012", "0.01"),  # three parts of 0.004: each by itself would be nothing
+        (1800, "0.018", "0.02"),  # three parts of 0.006: each by itself would be 0.01
+        (2500, "0.025", "0.03"),  # a half goes up, to an odd number too
+        (2499, "0.02499", "0.02"),
+    ],
+)
+def test_co_27_money_is_rounded_once_half_up(wh: int, exact: str, due: str) -> None:
+    """The mode is written down in docs/tariffs.md; a minor unit of the currency is what is paid."""
+    third = timedelta(minutes=20)
     book = tariff(
-        element(price(ENERGY, "0.01"), max_kwh=kwh("0.5")), element(price(ENERGY, "0.01"))
+        element(price(ENERGY, "0.01"), max_duration=1200),
+        element(price(ENERGY, "0.01"), max_duration=2400),
+        element(price(ENERGY, "0.01")),
     )
-    rating = rate(book, session(NOON, (60, 1500, CHARGING)), BERLIN)
-    assert rating.exact_net == Fraction("0.015")
-    assert rating.total.net.amount == Decimal("0.02")
+    usages = [Usage(NOON + n * third, NOON + (n + 1) * third, Fraction(wh, 3)) for n in range(3)]
+    rating = rate(book, usages, BERLIN)
+    assert len(rating.periods) == 3
+    assert rating.exact_net == Fraction(exact)
+    assert rating.total.net.amount == Decimal(due)
+
+
+def test_co_27_fields_have_room_for_four_decimals_and_more() -> None:
+    book = tariff(element(taxed(ENERGY, "0.123456", "18.25")))
+    [told] = prices.tariff(book, PartnerId("IN*CPO"), NOON).wire()["elements"]
+    [component] = told["price_components"]
+    assert (component["price"], component["vat"]) == (Decimal("0.123456"), Decimal("18.25"))
+    rating = rate(tariff(element(price(TIME, "1"))), session(NOON, (1, 1, CHARGING)), BERLIN)
+    [period] = bills._periods(rating)
+    volumes = {each.type: each.volume for each in period.dimensions}
+    assert volumes == {"ENERGY": Decimal("0.001"), "TIME": Decimal("0.01666667")}
 
 
 @reading
@@ -306,6 +409,19 @@ def test_co_28_parts_add_up_to_the_total_or_a_limit_says_why_not(wh: int) -> Non
         total = sum((getattr(part, side).amount for part in parts), Decimal())
         clamp = getattr(rating.clamp, side).amount if rating.clamp else Decimal()
         assert total + clamp == getattr(rating.total, side).amount
+
+
+@reading
+def test_co_31_each_part_is_priced_by_its_tariff_and_only_the_last_step_rounds() -> None:
+    """2.1 kWh at 1, then 2.1 kWh at 2 in steps of 1 kWh: 4.2 kWh are 5, the 0.8 more at 2."""
+    one = tariff(element(price(ENERGY, "1", 3000), price(FLAT, "7")))
+    two = replace(tariff(element(price(ENERGY, "2", 1000), price(FLAT, "9"))), id=TariffId("TWO"))
+    switch = Switch(NOON + timedelta(minutes=30), two)
+    usages = session(NOON, (30, 2100, CHARGING), (30, 2100, CHARGING))
+    rating = rate(one, usages, BERLIN, switches=[switch])
+    assert [(each.tariff, each.wh) for each in rating.periods] == [(one.id, 2100), ("TWO", 2100)]
+    assert billed(rating, ENERGY) == 5000
+    assert net(rating) == kwh("2.1") + kwh("5.8") + 7
 
 
 @reading

@@ -367,6 +367,24 @@ async def test_ta_01_a_deleted_tariff_is_no_longer_listed(
     await emsp.wait_for(lambda: emsp.history("tariffs", "IN", "CPO", old)[-1].method == "DELETE")
 
 
+async def test_ta_01_tariffs_have_pages_and_date_filters(
+    cpo: World, emsp: Emsp, ask: Asker
+) -> None:
+    for n in range(2):
+        await cpo.add_tariff(TariffId(f"T{n}"), "20.00")
+    pages = [await ask("GET", f"/2.2.1/tariffs?limit=1&offset={n}") for n in range(4)]
+    seen = [each["id"] for page in pages for each in page.data]
+    assert sorted(seen) == sorted([SHELF, "T0", "T1"])
+    assert {page.headers["X-Total-Count"] for page in pages} == {"3"}
+    assert ["Link" in page.headers for page in pages] == [True, True, False, False]
+    last = max(each["last_updated"] for page in pages for each in page.data)
+    since = (await ask("GET", f"/2.2.1/tariffs?date_from={last}")).data
+    assert since and {each["last_updated"] for each in since} == {last}
+    before = (await ask("GET", f"/2.2.1/tariffs?date_to={last}")).data
+    assert {each["id"] for each in (*since, *before)} == set(seen)
+    assert len(since) + len(before) == 3
+
+
 async def test_ta_02_a_changed_tariff_is_put_whole(cpo: World, emsp: Emsp) -> None:
     changed = replace(
         shelf(),
@@ -384,6 +402,11 @@ async def test_ta_02_a_changed_tariff_is_put_whole(cpo: World, emsp: Emsp) -> No
     sent = emsp.history("tariffs", "IN", "CPO", SHELF)[-1]
     assert sent.method == "PUT" and sent.body is not None
     assert len(sent.body["elements"][0]["price_components"]) == 2
+    first = emsp.history("tariffs", "IN", "CPO", SHELF)[0]
+    assert first.body is not None and set(first.body) <= set(sent.body)
+    asked = [each for each in emsp.arrivals if each.module == "tariffs"]
+    assert {each.method for each in asked} == {"PUT"}
+    assert {each.path.rsplit("/tariffs/", 1)[-1] for each in asked} == {f"IN/CPO/{SHELF}"}
 
 
 def test_evse_keys_read_back() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
 from cms.app.former import location_at
 from cms.app.ports import Frame, Visit
@@ -25,6 +26,7 @@ from cms.domain.tariff import (
     DisplayText,
     Element,
     PriceComponent,
+    PriceLimit,
     ReservationPhase,
     Restrictions,
     Tariff,
@@ -36,12 +38,13 @@ from cms.domain.tariff_choice import TariffRule
 from cms.domain.token import AuthMethod
 from cms.domain.transaction import EventKind, TransactionEvent
 from cms.domain.usage import Usage, UsageKind
+from cms.intake.tariffs import RestrictionsIn
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.versions.v221 import bills, prices
 from simulators.emsp.faults import Fault, Kind
 from simulators.emsp.models import Tariff as WireTariff
 from simulators.emsp.partner import Emsp
-from simulators.emsp.wire import moment
+from simulators.emsp.wire import dumps, loads, moment
 from tests.conformance.ocpi.world import (
     EMP,
     OPERATOR,
@@ -527,6 +530,41 @@ async def test_ta_04_a_deletion_leaves_bills_and_running_sessions_alone(
     assert running_one.id in {each["id"] for each in await sessions(ask)}
 
 
+@reading
+@pytest.mark.parametrize("change", ["deleted", "dearer"])
+@pytest.mark.statement("TA-04", "TA-08")
+async def test_a_car_that_charges_pays_what_held_when_it_began(
+    cpo: World, emsp: Emsp, change: str
+) -> None:
+    """In the running price, and to the last digit on the bill, whose tariff is the old one."""
+    session, visit = await charging_now(cpo)
+    before = shelf()
+    if change == "dearer":
+        await cpo.administration.put_tariff(shelf(SHELF, "99.00"), OPERATOR)
+    else:
+        station = cpo.catalogue.stations[STATION]
+        bare = tuple(
+            replace(e, connectors=tuple(replace(c, tariffs=()) for c in e.connectors))
+            for e in station.evses
+        )
+        await cpo.administration.put_station(replace(station, evses=bare), OPERATOR)
+        await cpo.administration.drop_tariff(SHELF, OPERATOR)
+    await tell(cpo, visit, session, EventKind.UPDATED, 2000)
+    shown = await emsp.wait_for(
+        lambda: s if (s := next(iter(emsp.store.sessions.values()), None)) and s["kwh"] == 1
+        else None
+    )  # fmt: skip
+    assert shown["total_cost"]["incl_vat"] == 18
+    await tell(cpo, visit, session, EventKind.ENDED, 3000, timedelta(hours=1))
+    await cpo.settling.settle_due()
+    bill = await emsp.wait_for(lambda: emsp.cdr_of(session.id))
+    assert bill["total_cost"]["incl_vat"] == 36  # 2 kWh
+    [tariff] = bill["tariffs"]
+    expected = prices.tariff(before, PartnerId("IN*CPO"), now()).wire()["elements"]
+    assert tariff["elements"] == loads(dumps(expected))
+    assert not emsp.cost_differences and not emsp.complaints
+
+
 async def test_ta_06_prices_are_net_and_the_tax_is_a_percentage(cpo: World, ask: Asker) -> None:
     vat = (Tax("CGST", Decimal("2.5")), Tax("SGST", Decimal("2.5")))
     components = (
@@ -558,9 +596,45 @@ async def test_ta_07_kind_and_validity_are_said_and_a_future_tariff_is_sent_ahea
     WireTariff.model_validate(sent)
     assert sent["type"] == "REGULAR"
     assert sent["start_date_time"] == begins.strftime("%Y-%m-%dT%H:%M:%SZ")
+    ends = begins + timedelta(days=30)
+    assert sent["end_date_time"] == ends.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert "type" not in emsp.store.tariffs["IN", "CPO", SHELF]
     ref = next(iter(cpo.catalogue.stations[STATION].evses)).ref
     assert [t.id for t in cpo.catalogue.tariffs_for(ref, 1, EMP, now())] == [SHELF]
+
+
+@reading
+@pytest.mark.parametrize(
+    ("limit", "remark"),
+    [
+        ({"min_price": PriceLimit(gross=Decimal(50))}, "the minimum price of the tariff holds"),
+        ({"max_price": PriceLimit(gross=Decimal(20))}, "the maximum price of the tariff holds"),
+        ({"min_price": PriceLimit(gross=Decimal(36))}, None),
+    ],
+)
+async def test_co_28_a_bill_that_a_price_limit_changed_says_so(
+    cpo: World, emsp: Emsp, limit: Any, remark: str | None
+) -> None:
+    await cpo.administration.put_tariff(replace(shelf(), **limit), OPERATOR)
+    session, visit = await charging_now(cpo)
+    await tell(cpo, visit, session, EventKind.ENDED, 3000)
+    await cpo.settling.settle_due()
+    bill = await emsp.wait_for(lambda: emsp.cdr_of(session.id))
+    assert bill.get("remark") == remark
+    parts = bill["total_energy_cost"]["incl_vat"]
+    assert parts == 36
+    assert (bill["total_cost"]["incl_vat"] == parts) is (remark is None)
+
+
+@pytest.mark.parametrize("kind", [None, *TariffKind])
+def test_ta_07_a_tariff_for_everybody_has_no_type_and_the_five_types_have_their_words(
+    kind: TariffKind | None,
+) -> None:
+    shown = prices.tariff(replace(shelf(), kind=kind), PartnerId("IN*CPO"), now()).wire()
+    words = {"AD_HOC_PAYMENT", "PROFILE_CHEAP", "PROFILE_FAST", "PROFILE_GREEN", "REGULAR"}
+    assert len(TariffKind) == len(words)
+    assert ("type" not in shown) if kind is None else (shown["type"] in words)
+    assert kind is None or shown["type"] == kind.value.upper()
 
 
 async def test_ta_08_a_running_session_keeps_the_tariff_that_it_started_with(cpo: World) -> None:
@@ -574,13 +648,33 @@ async def test_ta_08_a_running_session_keeps_the_tariff_that_it_started_with(cpo
     assert await cpo.store.tariff_snapshot(before) == shelf()
 
 
-def test_ta_09_free_is_one_flat_component_of_nothing() -> None:
-    free = Tariff(TariffId("F"), "INR", (Element((PriceComponent(Dimension.FLAT, Decimal(0)),)),))
-    shown = prices.tariff(free, PartnerId("IN*CPO"), now()).wire()
-    [element] = shown["elements"]
-    [component] = element["price_components"]
-    assert component == {"type": "FLAT", "price": Decimal(0), "step_size": 1}
-    assert set(element) == {"price_components"}
+async def test_ta_09_and_cd_11_where_no_price_is_set_the_bill_names_a_free_tariff(
+    cpo: World, emsp: Emsp
+) -> None:
+    """One element without restrictions, in it one flat fee of nothing."""
+    station = cpo.catalogue.stations[STATION]
+    bare = tuple(
+        replace(e, connectors=tuple(replace(c, tariffs=()) for c in e.connectors))
+        for e in station.evses
+    )
+    await cpo.administration.put_station(replace(station, evses=bare), OPERATOR)
+    cpo.catalogue.put_token(token())
+    visit = await cpo.desk.connected(STATION, "", "1.6")
+    event = TransactionEvent(
+        EventKind.STARTED, now() - timedelta(minutes=30), now(), b"begun", evse=1, connector=1,
+        id_token=token().uid, register_wh=1000,
+    )  # fmt: skip
+    await cpo.desk.transaction(Frame(visit, "Start", b"{}", now(), b"begun"), None, event)
+    [session] = cpo.live.sessions()
+    await tell(cpo, visit, session, EventKind.ENDED, 3000)
+    await cpo.settling.settle_due()
+    bill = await emsp.wait_for(lambda: emsp.cdr_of(session.id))
+    [free] = bill["tariffs"]
+    component = {"type": "FLAT", "price": 0, "step_size": 1}
+    assert free["elements"] == [{"price_components": [component]}]
+    assert {each["tariff_id"] for each in bill["charging_periods"]} == {free["id"]}
+    assert (bill["total_cost"]["excl_vat"], bill["total_energy"]) == (0, 2)
+    assert not emsp.complaints and not emsp.cost_differences
 
 
 async def test_ta_10_alternative_texts_stand_beside_the_elements(cpo: World, emsp: Emsp) -> None:
@@ -605,12 +699,34 @@ def test_ta_11_times_of_day_are_written_as_hours_and_minutes() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["start_time", "end_time"])
+def test_ta_11_there_is_no_24_00(name: str) -> None:
+    with pytest.raises(ValidationError):
+        RestrictionsIn.model_validate({name: "24:00"})
+    assert getattr(RestrictionsIn.model_validate({name: "00:00"}), name) == time(0)
+
+
+def test_ta_11_the_clock_and_the_calendar_are_those_of_the_site() -> None:
+    """18:00 UTC on Friday is 23:30 in Pune: half an hour of Friday's window, then Saturday's."""
+    friday = datetime(2026, 3, 6, 18, tzinfo=UTC)
+    hour = (PriceComponent(Dimension.TIME, Decimal(60)),)
+    book = Tariff(
+        TariffId("N"),
+        "INR",
+        (Element(hour, Restrictions(start_time=time(23), day_of_week=frozenset({4}))),),
+    )
+    used = [Usage(friday, friday + timedelta(hours=1))]
+    assert rate(book, used, ZoneInfo("Asia/Kolkata")).total.net.amount == 30
+    assert rate(book, used, ZoneInfo("UTC")).total.net.amount == 0
+
+
 def test_ta_12_reserved_time_has_flat_and_time_prices_only() -> None:
     held = Restrictions(reservation=ReservationPhase.RESERVED)
     for dimension in (Dimension.ENERGY, Dimension.PARKING_TIME):
         with pytest.raises(InvalidValue):
             Element((PriceComponent(dimension, Decimal(1)),), held)
-    Element((PriceComponent(Dimension.TIME, Decimal(1)),), held)
+    for dimension in (Dimension.FLAT, Dimension.TIME):
+        Element((PriceComponent(dimension, Decimal(1)),), held)
 
 
 def test_ta_13_a_component_has_a_step_of_one_unless_somebody_wants_another() -> None:

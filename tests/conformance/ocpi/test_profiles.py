@@ -21,6 +21,7 @@ from cms.domain.charging_profile import (
     RateUnit,
 )
 from cms.domain.commands import Answer, AskSchedule, ClearProfile, Outcome, SetProfile
+from cms.domain.errors import InvalidValue
 from cms.domain.ids import StationId
 from cms.domain.session import Session, SessionStatus
 from cms.store.memory import MemoryStore
@@ -123,6 +124,26 @@ async def test_cf_02_every_outcome_has_its_result_and_a_profile_only_with_accept
     assert not emsp.complaints
 
 
+@pytest.mark.parametrize(
+    ("outcome", "result"),
+    [
+        (Outcome.ACCEPTED, "ACCEPTED"),
+        (Outcome.REJECTED, "REJECTED"),
+        (Outcome.TIMEOUT, "REJECTED"),
+        (Outcome.UNKNOWN, "UNKNOWN"),
+    ],
+)
+async def test_cf_02_what_comes_of_clearing_has_its_word_too(
+    cpo: World, emsp: Emsp, session: Session, outcome: Outcome, result: str
+) -> None:
+    await (await emsp.profiles.set(session.id, SEVEN_KW)).result()
+    cpo.link.answers[ClearProfile] = Answer(outcome)
+    asked = await emsp.profiles.clear(session.id)
+    assert (asked.http, asked.code, asked.answer, asked.timeout) == (200, 1000, "ACCEPTED", 30)
+    assert await asked.result() == {"result": result}
+    assert len(sent(cpo, ClearProfile)) == 1 and not emsp.complaints
+
+
 async def test_cf_02_a_station_that_accepts_without_a_plan_is_told_what_is_set(
     cpo: World, emsp: Emsp, session: Session
 ) -> None:
@@ -170,6 +191,15 @@ async def test_cf_02_what_a_crash_left_over_is_told_once_as_rejected() -> None:
 # -- refusals
 
 
+async def all_three(emsp: Emsp, session: Session) -> list[Any]:
+    """Whatever may be asked about a session."""
+    return [
+        await emsp.profiles.set(session.id, SEVEN_KW),
+        await emsp.profiles.ask(session.id),
+        await emsp.profiles.clear(session.id),
+    ]
+
+
 async def test_cf_03_an_unknown_or_ended_session_is_unknown(
     cpo: World, emsp: Emsp, session: Session
 ) -> None:
@@ -190,18 +220,20 @@ async def test_cf_03_and_lo_28_an_evse_without_the_capability_does_not_support_i
     cpo: World, emsp: Emsp
 ) -> None:
     session = await cpo.session()
-    assert (await emsp.profiles.set(session.id, SEVEN_KW)).answer == "NOT_SUPPORTED"
-    assert not cpo.link.sent
+    for asked in await all_three(emsp, session):
+        assert (asked.http, asked.code, asked.answer) == (200, 1000, "NOT_SUPPORTED")
+    assert not cpo.link.sent and not emsp.pushes("chargingprofiles")
 
 
 async def test_cf_03_a_session_of_another_partner_and_one_out_of_reach_are_rejected(
     cpo: World, emsp: Emsp, session: Session
 ) -> None:
     theirs = await cpo.session(OTHER)
-    assert (await emsp.profiles.set(theirs.id, SEVEN_KW)).answer == "REJECTED"
+    for asked in await all_three(emsp, theirs):
+        assert (asked.http, asked.code, asked.answer) == (200, 1000, "REJECTED")
     await cpo.vanish(EVSE)
     assert (await emsp.profiles.set(session.id, SEVEN_KW)).answer == "REJECTED"
-    assert not cpo.link.sent
+    assert not cpo.link.sent and not emsp.pushes("chargingprofiles")
 
 
 async def test_cf_03_too_many_requests_about_one_session_come_too_often(
@@ -316,6 +348,42 @@ async def test_cf_04_and_05_when_its_profile_ends_the_partner_hears_the_evse_s_m
     assert profile["charging_profile_period"] == [{"start_period": 0, "limit": 22080}]
     assert 300 <= profile["duration"] <= 3600
     assert not emsp.complaints
+
+
+@pytest.mark.parametrize("told_for", [None, 1800, 86_400])
+async def test_cf_05_a_plan_of_a_whole_day_is_told_for_an_hour_at_most(
+    cpo: World, emsp: Emsp, session: Session, told_for: int | None
+) -> None:
+    """Some stations tell more than they are asked for."""
+    await (await emsp.profiles.set(session.id, SEVEN_KW)).result()
+    start = now().replace(microsecond=0)
+    steps = tuple(Period(at, Decimal(5000 + at)) for at in (0, 1200, 7200))
+    plan = ActiveSchedule(RateUnit.WATTS, steps, start, told_for)
+    cpo.link.answers[AskSchedule] = Answer(Outcome.ACCEPTED, schedule=plan)
+    cpo.profiling.limits_changed(session.station, 1)
+    [told] = await emsp.wait_for(lambda: emsp.profiles.active.get(session.id))
+    profile = told["charging_profile"]
+    assert 300 <= profile["duration"] <= 3600
+    assert [each["start_period"] for each in profile["charging_profile_period"]] == [0, 1200]
+    assert not emsp.complaints
+
+
+@pytest.mark.parametrize(
+    ("unit", "limit", "shown"),
+    [(RateUnit.AMPERES, "16.5", Decimal("16.5")), (RateUnit.WATTS, "7000.0", 7000)],
+)
+async def test_cf_06_what_we_tell_has_its_unit_and_no_more_than_one_decimal(
+    cpo: World, emsp: Emsp, session: Session, unit: RateUnit, limit: str, shown: Any
+) -> None:
+    start = now().replace(microsecond=0)
+    plan = ActiveSchedule(unit, (Period(0, Decimal(limit)),), start, 900)
+    cpo.link.answers[AskSchedule] = Answer(Outcome.ACCEPTED, schedule=plan)
+    told = await (await emsp.profiles.ask(session.id, 900)).result()
+    profile = told["profile"]["charging_profile"]
+    assert profile["charging_rate_unit"] == ("A" if unit is RateUnit.AMPERES else "W")
+    assert profile["charging_profile_period"] == [{"start_period": 0, "limit": shown}]
+    with pytest.raises(InvalidValue):
+        Period(0, Decimal("16.55"))
 
 
 async def test_cf_04_a_session_that_has_ended_is_told_of_nothing_and_forgotten(

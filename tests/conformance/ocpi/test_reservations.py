@@ -275,7 +275,8 @@ async def test_cm_05_and_06_a_yes_that_comes_too_late_is_taken_back_and_not_told
         cpo.link.held.set()  # the charger says yes all the same
         await cpo.reserving.pay_debts()
         await until(lambda: sent(cpo, CancelReservation))
-        assert command.results == ["TIMEOUT"]
+        await until(lambda: not [t for t in asyncio.all_tasks() if t.get_name()[:8] == "command "])
+        assert command.results == ["TIMEOUT"] and len(emsp.pushes("commands")) == 1
         assert cpo.live.evse(EVSE).status.value == "available"
         assert not emsp.store.sessions
 

@@ -35,6 +35,7 @@ from cms.domain.topology import (
 from simulators.emsp.models import Location
 from simulators.emsp.partner import Emsp
 from tests.conformance.ocpi.world import (
+    EMP,
     EVSE,
     OPERATOR,
     SHELF,
@@ -348,6 +349,26 @@ async def test_ta_03_a_deleted_tariff_goes_after_the_connectors_that_showed_it(
     assert kinds.index(("PUT", "locations")) < kinds.index(("DELETE", "tariffs"))
     assert _ids(emsp) == [SHELF]
     await until(lambda: not emsp.complaints)
+
+
+@reading
+async def test_ta_03_a_tariff_that_the_partner_does_not_have_any_more_is_gone(
+    cpo: World, emsp: Emsp
+) -> None:
+    """404 to the DELETE is as good as done: nothing is parked, and it is not sent again."""
+    old = TariffId("OLD")
+    await cpo.add_tariff(old, "20.00")
+    await emsp.wait_for(lambda: ("IN", "CPO", old) in emsp.store.tariffs)
+    del emsp.store.tariffs["IN", "CPO", old]
+    await cpo.administration.drop_tariff(old, OPERATOR)
+    [gone] = await emsp.wait_for(
+        lambda: [a for a in emsp.arrivals if a.method == "DELETE" and a.http]
+    )
+    assert gone.http == 404
+    await cpo.add_tariff(TariffId("NEXT"), "21.00")  # what comes after it is not held up
+    await emsp.wait_for(lambda: ("IN", "CPO", "NEXT") in emsp.store.tariffs)
+    assert len([a for a in emsp.arrivals if a.method == "DELETE"]) == 1
+    assert not await cpo.store.deliveries(EMP, "parked")
 
 
 def _ids(emsp: Emsp) -> Any:

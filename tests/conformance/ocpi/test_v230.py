@@ -298,6 +298,32 @@ def test_c2_05_a_parking_place_has_an_id_of_its_own_and_a_vehicle() -> None:
         replace(_site(), parking_places=(PLACE, PLACE))
 
 
+async def test_c2_05_what_every_parking_place_says_is_said_of_the_barest_one(
+    cpo: World, new: Emsp
+) -> None:
+    bare = ParkingPlace("P2", ("DISABLED",))
+    body = await _location(cpo, new, cpo.add_site(parking_places=(bare,)))
+    assert body["parking_places"] == [
+        {
+            "id": "P2",
+            "vehicle_types": ["DISABLED"],
+            "restricted_to_type": False,
+            "reservation_required": False,
+        }
+    ]
+    assert not new.complaints
+
+
+@pytest.mark.parametrize(("number", "shown"), [("1" * 25, "1" * 25), ("1" * 26, None)])
+async def test_c2_01_a_help_phone_has_at_most_25_characters(
+    cpo: World, new: Emsp, number: str, shown: str | None
+) -> None:
+    """A longer one is left out: half a number reaches nobody."""
+    change = cpo.add_site(help_phone=number, name="Another name")
+    body = await _location(cpo, new, change)
+    assert body.get("help_phone") == shown
+
+
 def _site() -> Location:
     here = Coordinates(Decimal("18.5"), Decimal("73.8"))
     return Location(SITE, PartnerId("IN*CPO"), "1 Road", "Pune", "IND", here, "Asia/Kolkata")
@@ -330,46 +356,55 @@ async def _plug(cpo: World, new: Emsp, **more: Any) -> dict[str, Any]:
     return evse
 
 
-async def test_c2_04_a_connector_tells_plug_and_charge(cpo: World, new: Emsp, ask: Asker) -> None:
-    able = "ISO_15118_2_PLUG_AND_CHARGE"
+@pytest.mark.parametrize("able", ["ISO_15118_2_PLUG_AND_CHARGE", "ISO_15118_20_PLUG_AND_CHARGE"])
+async def test_c2_04_a_connector_tells_plug_and_charge(
+    cpo: World, new: Emsp, ask: Asker, able: str
+) -> None:
+    """What nobody said that drivers can use is not claimed."""
+    before = (await ask("GET", f"/2.3.0/locations/{SITE}/CS1-1/1")).data
+    assert "capabilities" not in before
     evse = await _plug(cpo, new, capabilities=(able,))
     assert evse["connectors"][0]["capabilities"] == [able]
     alone = (await ask("GET", f"/2.3.0/locations/{SITE}/CS1-1/1")).data
     assert alone["capabilities"] == [able]
 
 
+@pytest.mark.parametrize("standard", ["SAE_J3400", "MCS"])
 async def test_c2_06_new_connectors_and_restrictions_have_their_words(
-    cpo: World, new: Emsp
+    cpo: World, new: Emsp, standard: str
 ) -> None:
-    evse = await _plug(cpo, new, standard="SAE_J3400")
-    assert evse["connectors"][0]["standard"] == "SAE_J3400"
+    evse = await _plug(cpo, new, standard=standard)
+    assert evse["connectors"][0]["standard"] == standard
     station = cpo.catalogue.stations[STATION]
-    own = replace(station.evses[0], parking_restrictions=("TAXIS", "EV_ONLY"))
+    words = ("EMPLOYEES", "TAXIS", "TENANTS", "EV_ONLY")
+    own = replace(station.evses[0], parking_restrictions=words)
     changed = replace(station, evses=(own,))
     body = await _location(cpo, new, cpo.administration.put_station(changed, OPERATOR))
-    assert body["evses"][0]["parking_restrictions"] == ["TAXIS", "EV_ONLY"]
+    assert body["evses"][0]["parking_restrictions"] == list(words)
+    assert not new.complaints
 
 
-@pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
+@pytest.mark.parametrize("version", ["2.1.1", "2.2", "2.2.1", "2.3.0"])
 async def test_c2_07_the_printed_id_is_the_same_in_every_version(ask: Asker, version: str) -> None:
     [site] = (await ask("GET", f"/{version}/locations")).data
     assert site["evses"][0]["evse_id"] == "IN*CPO*ECS11"
 
 
 @reading
-@pytest.mark.parametrize("version", ["2.1.1", "2.2.1"])
+@pytest.mark.parametrize("version", ["2.1.1", "2.2", "2.2.1"])
+@pytest.mark.parametrize("standard", ["MCS", "SAE_J3400"])
 async def test_c2_08_older_versions_lack_what_is_new(
-    cpo: World, new: Emsp, ask: Asker, version: str
+    cpo: World, new: Emsp, ask: Asker, version: str, standard: str
 ) -> None:
     await cpo.add_site(parking_places=(PLACE,), help_phone="+91 20 5550100")
     station = cpo.catalogue.stations[STATION]
     own = station.evses[0]
-    mcs = replace(own.connectors[0], number=2, standard="MCS", capabilities=("X",))
+    mcs = replace(own.connectors[0], number=2, standard=standard, capabilities=("X",))
     evse = replace(
         own,
         connectors=(own.connectors[0], mcs),
         parking=(EvseParking("P1"),),
-        parking_restrictions=("TENANTS", "CUSTOMERS"),
+        parking_restrictions=("EMPLOYEES", "TAXIS", "TENANTS", "CUSTOMERS"),
     )
     await cpo.administration.put_station(replace(station, evses=(evse,)), OPERATOR)
     only = replace(evse, connectors=(replace(mcs, number=1),))
@@ -382,7 +417,8 @@ async def test_c2_08_older_versions_lack_what_is_new(
     [shown] = site["evses"]  # a truck's charger has no word at all in it
     assert "parking" not in shown
     assert shown["parking_restrictions"] == ["CUSTOMERS"]
-    assert [each["id"] for each in shown["connectors"]] == ["1"]
+    [plug] = shown["connectors"]
+    assert plug["id"] == "1" and "capabilities" not in plug
     assert (await ask("GET", f"/{version}/locations/{SITE}/CS2-1")).http == 404
 
 

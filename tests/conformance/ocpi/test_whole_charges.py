@@ -18,6 +18,7 @@ from cms.domain.token import Whitelist
 from cms.domain.transaction import ChargingState, EventKind
 from simulators.emsp.partner import Emsp
 from simulators.emsp.wire import moment
+from tests.conformance.ocpi.test_commands import until_over
 from tests.conformance.ocpi.test_reservations import Car
 from tests.conformance.ocpi.test_tokens_authorize import wire
 from tests.conformance.ocpi.world import (
@@ -257,10 +258,13 @@ async def test_cm_06_a_session_that_starts_after_the_timeout_is_pushed_all_the_s
         [asked] = cpo.link.sent
         assert isinstance(asked, RemoteStart)
         cpo.link.held.set()
+        record = cpo.remote.start_of(asked.id_token)
+        assert record is not None
+        await until_over(f"command {record.id}")
         await Car(cpo).says(EventKind.STARTED, evse=1, id_token=asked.id_token, register_wh=0)
         shown = await emsp.wait_for(lambda: emsp.session(command.reference))
         assert shown["auth_method"] == "COMMAND"
-        assert command.results == ["TIMEOUT"]
+        assert command.results == ["TIMEOUT"] and len(emsp.pushes("commands")) == 1
 
 
 async def test_tk_05_a_token_becomes_invalid_and_is_never_deleted(cpo: World, ask: Asker) -> None:
