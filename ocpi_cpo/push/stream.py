@@ -200,6 +200,12 @@ class Stream:
             newer.change, newer.feed = item.change, item.feed
             self._number(newer)
 
+    def wake(self) -> None:
+        """End the pauses of all that waits: it was the partner that was away, not their fault."""
+        for item in self._resting:
+            item.not_before = 0.0
+        self._resting.clear()
+
     @property
     def told(self) -> bool:
         """Whether nothing of it is known that the partner has not been told."""

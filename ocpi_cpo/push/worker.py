@@ -168,6 +168,7 @@ class Worker:
     def heard(self) -> None:
         """The partner called us, or its hub is back: it lives."""
         if self._pace.failures:
+            self._wake()
             self._pace.heard(monotonic())
             self._nudged.set()
 
@@ -552,7 +553,13 @@ class Worker:
                 self._stopped = self.last_error = told.why
         self._advance(stream)
 
+    def _wake(self) -> None:
+        for stream in self._streams:
+            stream.wake()
+
     def _passed(self) -> None:
+        if self._pace.failures and self._pace.lone_suspect() is None:
+            self._wake()  # what failed while nothing got through has waited long enough
         self._pace.passed(monotonic())
         if self._trunk is not None:
             self._trunk.passed(monotonic())

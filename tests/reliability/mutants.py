@@ -366,6 +366,20 @@ MUTANTS = (
         {"CMS_C05_CHARGERS": "250"},
     ),
     Mutant(
+        "no-pause-for-the-dead",
+        "asks a partner that is down as often as there is something to tell it",
+        "O01-week",
+        "tests/reliability/test_o01_week.py::test_o01_ten_of_fifty_partners_are_down_for_a_week",
+        (
+            Edit(
+                "ocpi_cpo/push/pace.py",
+                "        if now < self.resume_at:\n            return 0\n        alive",
+                "        alive",
+            ),
+        ),
+        {"CMS_O01_HOURS": "6", "CMS_O01_PARTNERS": "12", "CMS_O01_DOWN": "4"},
+    ),
+    Mutant(
         "one-line-for-all-partners",
         "speaks to one partner at a time",
         "O01",

@@ -74,6 +74,19 @@ def test_what_failed_waits_behind_the_others() -> None:
     assert stream.settled() == 0
 
 
+def test_a_partner_that_is_back_hears_at_once_what_waited_for_it() -> None:
+    stream = line(change(1, "a"))
+    item = stream.next(0.0, always)
+    assert item is not None
+    stream.launch(item)
+    item.not_before = 900.0
+    stream.back(item)
+    assert stream.next(1.0, always) is None
+    stream.wake()
+    assert stream.next(1.0, always) is item
+    assert stream.due_in(1.0) is None
+
+
 def test_what_failed_while_a_newer_change_came_is_one_item_with_its_history() -> None:
     stream = line(change(1, "a"))
     item = stream.next(0.0, always)
