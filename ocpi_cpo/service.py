@@ -54,6 +54,7 @@ from ocpi_cpo.past import Past
 from ocpi_cpo.promises import Promises
 from ocpi_cpo.push.comparing import Comparing, View
 from ocpi_cpo.push.courier import MODULE_OF, Courier
+from ocpi_cpo.push.feed import SITES, SharedFeed
 from ocpi_cpo.push.parking import Parking
 from ocpi_cpo.push.syncing import Syncing
 from ocpi_cpo.push.tallies import Tallies
@@ -160,6 +161,7 @@ class OcpiService:
         self._config = config
         self._supervisor: Supervisor | None = None
         self._waiting: list[tuple[str, Coroutine[Any, Any, Any]]] = []
+        self._feed = SharedFeed(store)
         self._lines: dict[PartnerId, _Line] = {}
         self._modules: dict[PartnerId, frozenset[str]] = {}
         self._watches: dict[PartnerId, HubWatch] = {}
@@ -538,6 +540,7 @@ class OcpiService:
         worker = Worker(
             partner,
             self._store,
+            self._feed,
             courier,
             self._config,
             self._clock,
@@ -601,6 +604,8 @@ class OcpiService:
         """Wake the owner's worker, or everybody's where the owner is not in memory."""
         if kind in ("tariff", "location"):
             self._look_at_broadcasts()
+        if kind in SITES:
+            self._feed.news()
         session = self._live.session(SessionId(key)) if kind in _OWNED else None
         for partner, line in self._lines.items():
             if session is None or session.owner == partner:

@@ -25,6 +25,7 @@ from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection
 from ocpi_cpo.push.ahead import Before
 from ocpi_cpo.push.courier import MODULE_OF, ROLE_OF, Courier, Result, Told
+from ocpi_cpo.push.feed import SharedFeed
 from ocpi_cpo.push.pace import Pace, Trunk, pause
 from ocpi_cpo.push.stream import PARK_AFTER, Item, Stream
 
@@ -78,6 +79,7 @@ class Worker:
         self,
         partner: PartnerId,
         store: Store,
+        feed: SharedFeed,
         courier: Courier,
         config: OcpiConfig,
         clock: Clock,
@@ -91,6 +93,7 @@ class Worker:
     ) -> None:
         self.partner = partner
         self._store = store
+        self._feed = feed
         self._courier = courier
         self._config = config
         self._clock = clock
@@ -337,7 +340,7 @@ class Worker:
             stream.exhausted = False
             return
         self._news.discard(stream.name)
-        changes = await self._store.changes(self.partner, stream.kinds, stream.fetched_to, BATCH)
+        changes = await self._feed.changes(self.partner, stream.kinds, stream.fetched_to, BATCH)
         stream.feed(changes, BATCH)
         self._advance(stream)
 
