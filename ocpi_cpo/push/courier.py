@@ -60,6 +60,7 @@ ROLE_OF = {"chargingprofiles": "SENDER"}
 class Result(Enum):
     DONE = "done"  # the partner has it
     NOTHING = "nothing"  # there is nothing to tell (any more)
+    LATER = "later"  # the rest of it goes behind the sites
     AGAIN = "again"  # the partner could not take it now
     PARK = "park"  # it will not take this
     STOP = "stop"  # it does not accept our credentials
@@ -85,6 +86,7 @@ class Told:
 
 
 NOTHING = Told(Result.NOTHING)
+LATER = Told(Result.LATER)
 DROPPED = "dropped"
 """State of a delivery that an operator has given up, or that has no form for the partner."""
 
@@ -172,16 +174,22 @@ class Courier:
             await self._keep_delivery(kind, key, "delivered", place=place)
 
     async def tell(
-        self, connection: Connection, change: Change, answered: Callable[[], None] = _unheard
+        self,
+        connection: Connection,
+        change: Change,
+        answered: Callable[[], None] = _unheard,
+        *,
+        rear: bool = False,
     ) -> Told:
         """Bring *change* to the partner, unless it knows it.
 
         Args:
             answered: called when the partner has taken it and only our own mark is to be written.
+            rear: the sites are told; what of a tariff was left for LATER is due.
         """
         match change.kind:
             case "tariff":
-                return await self._tariff(connection, change)
+                return await self._tariff(connection, change, rear or change.deleted)
             case "location":
                 return await self._location(connection, LocationId(change.key))
             case "evse":
@@ -229,15 +237,21 @@ class Courier:
 
     # -- tariffs
 
-    async def _tariff(self, connection: Connection, change: Change) -> Told:
-        """Bring a tariff in the forms that the partner is shown; take back those it had before."""
+    async def _tariff(self, connection: Connection, change: Change, rear: bool) -> Told:
+        """Bring a tariff in the forms that the partner is shown; take back those it had before.
+
+        Args:
+            rear: no site shows those any more; the new forms were told before.
+        """
         base = TariffId(change.key)
         forms = self._render.tariff_forms(base, self._partner)
-        for form in forms:
+        for form in () if rear and not change.deleted else forms:
             told = await self._put_tariff(connection, form)
             if told.result is not Result.DONE:
                 return told
         gone = [id for id in await self._told_of(base) if id not in {each.id for each in forms}]
+        if gone and not rear:
+            return LATER
         for id in gone:
             told = await self._drop_tariff(connection, id)
             if told.result is not Result.DONE:

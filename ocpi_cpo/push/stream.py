@@ -31,6 +31,9 @@ class Item:
         read: what its telling needs of the store was read.
         not_before: monotonic seconds; later after each failure.
         strikes: failures between which others passed.
+        rear: of a tariff whose new forms are told, and which is to be taken back when the sites are
+            told that showed it: the last change of a site that goes before, 0 while that is not
+            known; None for everything else.
     """
 
     change: Change
@@ -41,6 +44,7 @@ class Item:
     strikes: int = 0
     not_before: float = 0.0
     passes_seen: int = 0
+    rear: int | None = None
 
     @property
     def thing(self) -> Thing:
@@ -108,7 +112,7 @@ class Stream:
         for change in changes:
             known = self._line.get((change.kind, change.key))
             if known is not None:
-                known.change, known.feed, known.read = change, True, False
+                known.change, known.feed, known.read, known.rear = change, True, False, None
                 self._number(known)
             else:
                 self._append(Item(change, self.object_of(change)))

@@ -436,7 +436,9 @@ class Worker:
             flight = _Flight(stream, item, now)
             self._on_air += 1
             answered = partial(self._answered, flight)
-            task = asyncio.create_task(self._courier.tell(connection, item.change, answered))
+            rear = item.rear is not None
+            telling = self._courier.tell(connection, item.change, answered, rear=rear)
+            task = asyncio.create_task(telling)
             task.add_done_callback(self._nudge)
             self._flights[task] = flight
 
@@ -475,12 +477,13 @@ class Worker:
     def _in_turn(self, stream: Stream, item: Item) -> bool:
         """Tariffs go before the connectors that show them, a session before its bill.
 
-        A tariff that was deleted goes after the connectors that showed it.
+        A tariff that was deleted, or is not for this partner any more, goes after the connectors
+        that showed it.
         """
-        if stream is self._tariffs and item.change.deleted:
+        if stream is self._tariffs and (item.change.deleted or item.rear is not None):
             return self._shown_no_more(item)
         if stream is self._locations:
-            ahead = (e for e in self._tariffs if not e.change.deleted)
+            ahead = (e for e in self._tariffs if not e.change.deleted and e.rear is None)
             return not self._tariffs.flying and all(e.attempts for e in ahead)
         if stream is self._sessions:
             return item.read and self._session_ready(item)
@@ -489,13 +492,19 @@ class Worker:
         return stream is not self._cdrs or self._bill_ready(item)
 
     def _shown_no_more(self, item: Item) -> bool:
-        """Whether every site that changed before a tariff was deleted is told, or parked."""
+        """Whether every site that changed before a tariff was deleted, or together with what took
+        it from the partner, is told or parked."""
         sites = self._locations
         if not self._taken(sites):
             return True
         if not sites.exhausted and sites.fetched_to < item.change.seq:
             return False
-        return not any(e.change.seq < item.change.seq for e in (*sites, *sites.flying.values()))
+        if item.rear == 0 and not sites.exhausted:
+            return False
+        if item.rear == 0:
+            item.rear = sites.fetched_to
+        last = max(item.change.seq, item.rear or 0)
+        return not any(e.change.seq <= last for e in (*sites, *sites.flying.values()))
 
     def _session_ready(self, item: Item) -> bool:
         """Whether the partner knows a session's site; or is not going to, as far as we see."""
@@ -544,6 +553,9 @@ class Worker:
                     self.last_success_at, self.last_error = self._clock(), None
                 self._done_with(stream, item)
                 await self._unpark(item)
+            case Result.LATER:
+                item.rear = 0
+                stream.back(item)
             case Result.AGAIN:
                 self.last_error = told.why
                 await self._failed(stream, item, told, began)

@@ -387,8 +387,8 @@ MUTANTS = (
         (
             Edit(
                 "ocpi_cpo/push/worker.py",
-                "            task = asyncio.create_task(self._courier.tell(connection, item.change, answered))",
-                "            task = asyncio.create_task(_one_by_one(self._courier, connection, item))",
+                "            telling = self._courier.tell(connection, item.change, answered, rear=rear)\n",
+                "            telling = _one_by_one(self._courier, connection, item)\n",
             ),
             Edit(
                 "ocpi_cpo/push/worker.py",

@@ -532,7 +532,7 @@ async def test_ta_04_a_deletion_leaves_bills_and_running_sessions_alone(
 
 @reading
 @pytest.mark.parametrize("change", ["deleted", "dearer"])
-@pytest.mark.statement("TA-04", "TA-08")
+@statement("TA-04", "TA-08")
 async def test_a_car_that_charges_pays_what_held_when_it_began(
     cpo: World, emsp: Emsp, change: str
 ) -> None:

@@ -13,15 +13,27 @@ import pytest
 
 from cms.app.ports import Frame, Visit
 from cms.app.pricing import Pricing
-from cms.domain.ids import TariffId
+from cms.domain.derived import Markup, PriceBook
+from cms.domain.ids import LocationId, StationId, TariffId
 from cms.domain.price_change import PriceChange, Unacknowledged
 from cms.domain.session import Session
+from cms.domain.status import ConnectorReport
 from cms.domain.tariff import Dimension, Element, PriceComponent, Restrictions, Tariff
 from cms.domain.transaction import EventKind, TransactionEvent
 from simulators.emsp.faults import Fault, Kind
 from simulators.emsp.partner import Emsp
 from tests.conformance.ocpi import world
-from tests.conformance.ocpi.world import EMP, OPERATOR, SHELF, STATION, World, shelf, token
+from tests.conformance.ocpi.world import (
+    EMP,
+    EVSE,
+    OPERATOR,
+    SHELF,
+    STATION,
+    Asker,
+    World,
+    shelf,
+    token,
+)
 from tests.conformance.statements import reading, statement
 
 Json = dict[str, Any]
@@ -244,3 +256,76 @@ def test_the_next_border_is_waited_for_and_not_found_by_chance(hand: Hand, cpo: 
         tariff = replace(shelf(TariffId("ENDS")), valid_to=ends)
         cpo.catalogue.tariffs[tariff.id] = tariff
         assert expected - 1 < borders.pause() <= expected + 0.1
+
+
+async def test_ta_03_a_partner_that_enters_or_leaves_a_price_book_sees_connectors_change_first(
+    cpo: World, emsp: Emsp, hand: Hand
+) -> None:
+    """The new tariff, then every site that shows it, and only then the old one is taken back."""
+    await cpo.add_site(LocationId("MUMBAI-1"))
+    await cpo.add_station(StationId("CS7"), LocationId("MUMBAI-1"))
+    await emsp.wait_for(lambda: len(emsp.store.locations) == 2)
+    pricing = pricing_of(cpo, hand)
+    book = PriceBook("ROAM", Markup(Decimal(10)), frozenset({EMP}))
+    [old] = {id for site in emsp.store.locations.values() for id in shown_in(site)}
+
+    seen = len(emsp.arrivals)
+    await pricing.put_book(book, OPERATOR)
+    [new] = await ordered(emsp, seen, gone=old)
+    assert new != old
+    put = [
+        each for each in emsp.arrivals[seen:] if (each.method, each.module) == ("PUT", "tariffs")
+    ]
+    assert len(put) == 1
+
+    seen = len(emsp.arrivals)
+    await pricing.drop_book(book.id, OPERATOR)
+    assert await ordered(emsp, seen, gone=new) == [old]
+    assert not emsp.complaints
+
+
+@statement("TA-03")
+async def test_the_order_holds_when_the_partner_was_away_meanwhile(
+    cpo: World, emsp: Emsp, hand: Hand
+) -> None:
+    [old] = {id for site in emsp.store.locations.values() for id in shown_in(site)}
+    await emsp.go_down()
+    book = PriceBook("ROAM", Markup(Decimal(10)), frozenset({EMP}))
+    await pricing_of(cpo, hand).put_book(book, OPERATOR)
+    await cpo.report(EVSE, ConnectorReport.CHARGING)
+    seen = len(emsp.arrivals)
+    await emsp.come_back()
+    await Asker(cpo.base, emsp.connection.outbound)("GET", "/versions")
+    await ordered(emsp, seen, gone=old)
+
+
+def shown_in(site: dict[str, Any]) -> set[str]:
+    """The tariffs that a site's connectors show."""
+    return {
+        id
+        for evse in site["evses"]
+        for plug in evse["connectors"]
+        for id in plug.get("tariff_ids") or ()
+    }
+
+
+async def ordered(emsp: Emsp, seen: int, gone: str) -> list[str]:
+    """Return what sites show once *gone* was taken back: once, and after all of them changed."""
+
+    def deleted() -> list[int]:
+        return [
+            at
+            for at, each in enumerate(emsp.arrivals)
+            if at >= seen and (each.method, each.module, each.http) == ("DELETE", "tariffs", 200)
+        ]
+
+    [at] = await emsp.wait_for(deleted)
+    assert emsp.arrivals[at].path.endswith(f"/{gone}")
+    taken = [each for each in emsp.arrivals[seen:at] if each.http in (200, 201) and each.body]
+    put = [each.module for each in taken if each.method == "PUT"]
+    assert put.index("tariffs") < put.index("locations")  # the new one before it is shown
+    told = {each.object_id for each in taken if (each.module, each.method) == ("locations", "PUT")}
+    assert len(told) == len(emsp.store.locations)
+    shows = {id for site in emsp.store.locations.values() for id in shown_in(site)}
+    assert gone not in shows
+    return sorted(shows)
