@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import json
 import os
 import ssl
@@ -415,14 +416,14 @@ class Parts:
         """Return everything that is served over HTTP."""
         app = web.Application()
         api = application(self.api.routes(), self.access)
-        text = document(self.api.routes(), version("cms"))
-        api.router.add_get("/openapi.json", _constant(text))
+        described = functools.cache(lambda: document(self.api.routes(), version("cms")))
+        api.router.add_get("/openapi.json", _constant(described))
         api.on_shutdown.append(self.api.leave)
         app.add_subapp("/api/v1", api)
         app.add_subapp("/ocpi", self.roaming.app())
         page = WebPage(self.access, self.config.party.name, self.config.http.tls is not None)
         app.add_routes(page.routes())
-        app.router.add_get("/healthz", _constant({"status": "ok"}))
+        app.router.add_get("/healthz", _constant(lambda: {"status": "ok"}))
         app.router.add_get("/readyz", self._ready)
         app.router.add_get("/metrics", self._metrics)
         return app
@@ -438,9 +439,9 @@ class Parts:
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _constant(data: object) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _constant(data: Callable[[], object]) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def serve(request: web.Request) -> web.Response:
-        return json_response(data)
+        return json_response(data())
 
     return serve
 

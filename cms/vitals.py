@@ -63,6 +63,11 @@ class Vitals:
                 self._stall.set(late)
 
 
+def hold_collector() -> None:
+    """Scan nothing while we load: all of it stays, and each full pass takes longer than the last."""
+    gc.disable()
+
+
 def settle_memory() -> None:
     """Tune the collector for a long-running process: what exists at start is never scanned again.
 
@@ -74,3 +79,4 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 2, 4_000)
+    gc.enable()

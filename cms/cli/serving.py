@@ -17,6 +17,7 @@ import uvloop
 from cms import observability
 from cms.cli.office import visit
 from cms.config import Config, ConfigError, blaming
+from cms.vitals import hold_collector
 
 log = structlog.get_logger()
 
@@ -35,6 +36,7 @@ def check(config: Config) -> None:
 
 def serve(config: Config) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
+    hold_collector()  # until all is up: see ``settle_memory``
     observability.configure(config.log.level, config.log.format)
     with blaming(config):
         return uvloop.run(_serve(config))
