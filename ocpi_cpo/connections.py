@@ -319,7 +319,7 @@ class Connections:
         """Say who presents *header*; None for nobody we know. Memory only."""
         now = self.clock()
         for token, raw in presented(header):
-            partner = self._by_digest.get(digest(token))
+            partner = self.opens(token)
             if partner is None or not _wanted(self.profile(partner).token_in, raw):
                 continue
             for known in self._all[partner].heard_by(now):
@@ -329,7 +329,12 @@ class Connections:
 
     def opens(self, token: str) -> PartnerId | None:
         """Return whose connection *token* opens."""
-        return self._by_digest.get(digest(token))
+        used = digest(token)
+        return None if used in self._dead else self._by_digest.get(used)
+
+    def shut(self, used: str) -> None:
+        """From this moment the token with the digest *used* opens nothing; its removal follows."""
+        self._dead.add(used)
 
     def newest_used(self, partner: PartnerId, used: InboundToken) -> bool:
         """Whether *used* is a newest token whose first use ends the ones that it replaced."""

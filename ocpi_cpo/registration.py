@@ -429,6 +429,7 @@ class Registration:
         await self._connect(connection, own, theirs, f"partner:{own.id}", "partner.registered")
 
         def written() -> None:
+            self._connections.shut(used)  # the next request may be there before it is forgotten
             self._errand("forget token A", self._forget(own.id, used))
 
         return Reply(self._ours(token, dialect), after=written)

@@ -383,6 +383,7 @@ async def test_x7_a_lost_answer_to_a_post_lets_token_a_repeat_it(cpo: World) -> 
         assert connection is not None
         # put the store back to the moment before the answer had been written
         lost = await _before_the_answer(cpo, token_a)
+        cpo.service.connections._dead.clear()  # as after the restart that such a loss needs
         await cpo.service.connections.save(replace(connection, inbound=lost))
         ask = Asker(cpo.base, token_a)
         assert (await ask("GET", "/2.2.1/locations")).http == 401
