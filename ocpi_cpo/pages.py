@@ -1,15 +1,18 @@
 """Locations as ready bytes, per group of partners that see the same sites, statuses and prices.
 
-Nothing is built on a GET that was built before: a page is joined bytes. A site's bytes are built
-again by the first who asks after it, one of its EVSEs or its price book changed.
+Nothing is built on a GET that was built before: a page is joined bytes. What happened at EVSEs is
+put into a site's bytes by the first who asks after it; they are built anew only where more changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from operator import is_
 
 from cms.app.catalogue import Catalogue, EvsePlace
 from cms.app.live import LiveState
@@ -20,12 +23,16 @@ from cms.domain.status import EvseState, EvseStatus, evolve_evse
 from cms.domain.topology import ChargingStation, Connector, EvseParking, Location
 from ocpi_cpo.config import OwnParty
 from ocpi_cpo.past import Past
+from ocpi_cpo.splicing import Spliced, spliced
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.versions.v221.topology import EvseView
 from ocpi_cpo.wire import Json, dumps, stamp
 
 _TOLD_ALONE = ("status", "last_updated")
 _DAWN = datetime(1970, 1, 1, tzinfo=UTC)
+
+SLICE_SECONDS = 0.005
+"""How long sites are built before others get their turn."""
 
 
 def _utc_now() -> datetime:
@@ -59,12 +66,14 @@ class _Moment:
 
     Attributes:
         told, site: what it was looked up at.
+        fixed: what *content* was worked out from, beside the site.
     """
 
     at: datetime
     content: str
     told: datetime | None
     site: Location
+    fixed: tuple[object, ...]
 
 
 class Network:
@@ -126,11 +135,9 @@ class Network:
 
     def updated(self, site: Location, group: Group = ANYBODY) -> datetime:
         """Return a site's ``last_updated``, the same that stands in its bytes."""
-        return max(
-            [self._told(site, group), *(view.last_updated for view in self.views(site, group))]
-        )
+        return _newest(self.told(site, group), self.views(site, group))
 
-    def _told(self, site: Location, group: Group) -> datetime:
+    def told(self, site: Location, group: Group) -> datetime:
         """Return when a group was last given to see a change of a site itself."""
         if not group.live:
             return self._moment(site, group)
@@ -148,11 +155,15 @@ class Network:
             return known.at
         first = max(self._since, group.sharing.since or _DAWN, site.created_at or _DAWN)
         views = [self._still(each, _DAWN) for each in self._places(site, group)]
-        content = _content(self.dialect.location(site, views, _DAWN), group)
+        fixed = (_fixed(views), [each.state.status for each in views])
+        if known is not None and known.site is site and known.fixed == fixed:
+            content = known.content
+        else:
+            content = _content(self.dialect.location(site, views, _DAWN), group)
         at = first if known is None else known.at
         if known is not None and known.content != content:
             at = self._clock()
-        self._moments[group, site.id] = _Moment(at, content, told, site)
+        self._moments[group, site.id] = _Moment(at, content, told, site, fixed)
         return at
 
     def views(self, site: Location, group: Group) -> list[EvseView]:
@@ -170,6 +181,26 @@ class Network:
             if station.seen
             for evse in station.evses
             if self.dialect.shows_evse(evse)
+        ]
+
+    def again(self, before: Sequence[EvseView], site: Location, group: Group) -> list[EvseView]:
+        """Return what ``views`` does, by way of what it returned when the same stations were here.
+
+        Args:
+            before: the same object is in the result where nothing happened at an EVSE since.
+        """
+        if not group.live:
+            return self.views(site, group)
+        live = self.live
+        return [
+            each
+            if each.state.last_updated is not None and live.evse(each.evse.ref) is each.state
+            else replace(
+                each,
+                state=live.evse(each.evse.ref),
+                moved_at=live.updated("evse", str(each.evse.ref)),
+            )
+            for each in before
         ]
 
     def view(self, place: EvsePlace, group: Group) -> EvseView:
@@ -260,7 +291,7 @@ class Network:
 
     def body(self, site: Location, group: Group) -> Json:
         """Return the whole Location as JSON values."""
-        return self.dialect.location(site, self.views(site, group), self._told(site, group))
+        return self.dialect.location(site, self.views(site, group), self.told(site, group))
 
     def withdrawn(self, site: Location, group: Group) -> Json:
         """Return the Location by which partners of *group* hear that they see no more of it.
@@ -301,6 +332,7 @@ class Ready:
             tell.
         statuses: of each EVSE, as they stand in the body: (status, last_updated).
         told: the site's moment in the feed; every visible change in it gives a new one.
+        made: from what, and in which parts.
     """
 
     body: bytes
@@ -309,6 +341,22 @@ class Ready:
     last_updated: datetime
     site: Location
     told: datetime | None
+    made: _Made = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a site's bytes were made from, beside the site itself.
+
+    Attributes:
+        fixed: what of the views is in the bytes but statuses and dates, tariffs included.
+        parts: the bytes, ready for other statuses; None if they have to be built anew.
+    """
+
+    stations: Sequence[ChargingStation]
+    views: Sequence[EvseView]
+    fixed: tuple[object, ...]
+    parts: Spliced | None
 
 
 class Pages:
@@ -335,8 +383,20 @@ class Pages:
         sites = network.catalogue.locations
         return [id for id in self._order if network.shows(sites[id], group)]
 
+    async def prepare(self, ids: Sequence[LocationId], partner: PartnerId) -> None:
+        """Build what changed of *ids* in slices between which others have their turn.
+
+        ``ready`` then gives all of them as they are at one moment, with little left to do.
+        """
+        group, begun = self.network.group(partner), time.perf_counter()
+        for id in ids:
+            self._current(group, id)
+            if time.perf_counter() - begun > SLICE_SECONDS:
+                await asyncio.sleep(0)
+                group, begun = self.network.group(partner), time.perf_counter()
+
     def ready(self, ids: Sequence[LocationId], partner: PartnerId) -> list[Ready]:
-        """Return the bytes of *ids*; builds only what changed."""
+        """Return the bytes of *ids* as they are now; builds only what changed."""
         group = self.network.group(partner)
         return [self._current(group, id) for id in ids]
 
@@ -350,10 +410,14 @@ class Pages:
             del self._ready[key]
 
     def _current(self, group: Group, id: LocationId) -> Ready:
-        found = self._ready.get((group, id))
+        found, site = self._ready.get((group, id)), self.network.catalogue.locations[id]
         if found is not None and self._true(found, id) and not group.sharing.delay:
             return found
-        return self._build(group, id)
+        ready = None if found is None else self._renewed(found, site, group)
+        if ready is None:
+            ready = self._built(site, group)
+        self._ready[group, id] = ready
+        return ready
 
     def _true(self, ready: Ready, id: LocationId) -> bool:
         network = self.network
@@ -362,20 +426,89 @@ class Pages:
             and ready.site is network.catalogue.locations[id]
         )
 
-    def _build(self, group: Group, id: LocationId) -> Ready:
-        network = self.network
-        site = network.catalogue.locations[id]
-        body = network.body(site, group)
-        ready = Ready(
-            dumps(body),
-            _content(body, group),
-            {view.evse.ref: status_of(view) for view in network.views(site, group)},
-            network.updated(site, group),
+    def _renewed(self, before: Ready, site: Location, group: Group) -> Ready | None:
+        """Return a site with what happened at its EVSEs; None where more has changed.
+
+        That is found by comparing what bytes are made from, tariffs included: a moment in the feed
+        says that something changed, and not what.
+        """
+        made, network = before.made, self.network
+        if made.parts is None or before.site is not site or not self._stands(made, site):
+            return None
+        views = network.again(made.views, site, group)
+        if _fixed(views) != made.fixed:
+            return None
+        changed = [view for view, was in zip(views, made.views, strict=True) if view is not was]
+        statuses = {**before.statuses, **_statuses(changed)}
+        if group.sharing.status is LiveStatus.HIDDEN and not _alike(before.statuses, statuses):
+            return None  # then statuses are of the content
+        updated = _newest(network.told(site, group), views)
+        return Ready(
+            made.parts.written(views, updated),
+            before.content,
+            statuses,
+            updated,
             site,
-            network.live.updated("location", id),
+            network.live.updated("location", site.id),
+            _Made(made.stations, views, made.fixed, made.parts),
         )
-        self._ready[group, id] = ready
-        return ready
+
+    def _stands(self, made: _Made, site: Location) -> bool:
+        """Whether the stations of a site are the very ones of which bytes were made."""
+        stations = self.network.catalogue.stations_of(site.id)
+        return len(stations) == len(made.stations) and all(map(is_, stations, made.stations))
+
+    def _built(self, site: Location, group: Group) -> Ready:
+        network = self.network
+        views, told = network.views(site, group), network.told(site, group)
+        body, updated = network.dialect.location(site, views, told), _newest(told, views)
+        whole = dumps(body)
+        return Ready(
+            whole,
+            _content(body, group),
+            _statuses(views),
+            updated,
+            site,
+            network.live.updated("location", site.id),
+            _Made(
+                network.catalogue.stations_of(site.id),
+                views,
+                _fixed(views),
+                spliced(network.dialect, body, whole, views, updated),
+            ),
+        )
+
+
+def _newest(told: datetime, views: Iterable[EvseView]) -> datetime:
+    return max([told, *(view.last_updated for view in views)])
+
+
+def _fixed(views: Sequence[EvseView]) -> tuple[object, ...]:
+    """Return what a site's bytes are made from, but for statuses and their dates."""
+    return tuple(
+        [
+            (
+                view.evse,
+                view.defined_at,
+                view.parking,
+                [view.tariffs(plug) for plug in view.evse.connectors],
+            )
+            for view in views
+        ]
+    )
+
+
+def _statuses(views: Iterable[EvseView]) -> dict[EvseRef, tuple[str, str]]:
+    return {view.evse.ref: status_of(view) for view in views}
+
+
+def _alike(
+    one: Mapping[EvseRef, tuple[str, str]], other: Mapping[EvseRef, tuple[str, str]]
+) -> bool:
+    """Whether the statuses are the same, whatever their dates."""
+    return {ref: status for ref, (status, _) in one.items()} == {
+        ref: status for ref, (status, _) in other.items()
+    }
 
 
 def status_of(view: EvseView) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -53,8 +54,12 @@ def _foreign(value: Any) -> Any:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
+@lru_cache(maxsize=4096)
 def stamp(moment: datetime) -> str:
-    """Write *moment* as an OCPI DateTime: UTC, milliseconds, ``Z`` (at most 25 characters)."""
+    """Write *moment* as an OCPI DateTime: UTC, milliseconds, ``Z`` (at most 25 characters).
+
+    What changed is told to many in many places, so the newest moments are kept as text.
+    """
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
     return text.removesuffix(".000") + "Z"
 

@@ -85,13 +85,17 @@ class Offers:
         now: datetime,
     ) -> tuple[TariffId, ...]:
         """Return the base tariffs that a connector names for *partner*, as of now, best first."""
+        where = Place(location, evse, connector.number)
+        if not self.changes:
+            held = self._rules.values()
+            found = choose(held, connector.tariffs, where, self.priced_as(partner))
+            return tuple(dict.fromkeys(found))
         begun = [each for each in self.changes.values() if self.holds(each, location, partner, now)]
         replaced = {each.rule.id for each in begun if each.rule is not None}
         rules = [
             *(rule for rule in self._rules.values() if rule.id not in replaced),
             *(each.rule for each in begun if each.rule is not None),
         ]
-        where = Place(location, evse, connector.number)
         successors = {each.replaces: each.tariff for each in begun if each.replaces is not None}
         found = choose(rules, connector.tariffs, where, self.priced_as(partner))
         return tuple(dict.fromkeys(_newest(id, successors) for id in found))

@@ -32,17 +32,27 @@ class Locations:
     async def _list(self, call: Call) -> Reply:
         sizes = page_sizes(call.profile, self._config)
         asked = window(call.query, sizes)
+        await self._prepare(call, asked)
         bodies, total = self._window(call, asked)
         return Reply(joined(bodies), headers=page_headers(call.url, asked, total, sizes.most))
+
+    async def _prepare(self, call: Call, asked: Window) -> None:
+        """Build what will be looked at, with turns for others; the page itself is of one moment."""
+        partner = call.caller.partner
+        ids = self._pages.order(partner)
+        if self._unfiltered(asked):
+            ids = ids[asked.offset : asked.offset + asked.limit]
+        await self._pages.prepare(ids, partner)
+
+    def _unfiltered(self, asked: Window) -> bool:
+        """Whether the order of the sites alone says which are on the page."""
+        dated = asked.updated_from is not None or asked.updated_to is not None
+        return not dated and len(self._config.parties) < 2
 
     def _window(self, call: Call, asked: Window) -> tuple[list[bytes], int]:
         partner = call.caller.partner
         ids = self._pages.order(partner)
-        if (
-            asked.updated_from is None
-            and asked.updated_to is None
-            and len(self._config.parties) < 2
-        ):
+        if self._unfiltered(asked):
             cut = ids[asked.offset : asked.offset + asked.limit]
             return [each.body for each in self._pages.ready(cut, partner)], len(ids)
         found = [

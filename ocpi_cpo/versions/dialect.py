@@ -153,6 +153,9 @@ class Dialect(Protocol):
     def evse_status(self, view: EvseView) -> Json:
         """Return the body of the PATCH that tells a status."""
 
+    def date_time(self, at: datetime) -> str:
+        """Return a moment as it stands in what we send."""
+
     def tariffs_in(self, location: Json) -> Sequence[str]:
         """Return the ids of the tariffs that a location of this version shows, each once."""
 

@@ -109,6 +109,9 @@ class V211(V221):
     def evse_status(self, view: EvseView) -> Json:
         return _json(super().evse_status(view))
 
+    def date_time(self, at: datetime) -> str:
+        return str(plain(super().date_time(at)))
+
     def tariffs_in(self, location: Json) -> Sequence[str]:
         plugs = [plug for evse in location.get("evses") or () for plug in evse["connectors"]]
         return list(dict.fromkeys(plug["tariff_id"] for plug in plugs if "tariff_id" in plug))

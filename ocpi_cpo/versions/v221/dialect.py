@@ -146,6 +146,9 @@ class V221:
             "last_updated": stamp(view.last_updated),
         }
 
+    def date_time(self, at: datetime) -> str:
+        return stamp(at)
+
     def tariffs_in(self, location: Json) -> Sequence[str]:
         plugs = [plug for evse in location.get("evses") or () for plug in evse["connectors"]]
         return list(dict.fromkeys(id for plug in plugs for id in plug.get("tariff_ids") or ()))

@@ -60,6 +60,11 @@ class EvseView:
     def last_updated(self) -> datetime:
         return self.state.last_updated or self.moved_at or self.defined_at or _DAWN
 
+    @property
+    def plugs_updated(self) -> datetime:
+        """When its connectors were last defined; no later than anything of it changed."""
+        return min(self.defined_at or self.last_updated, self.last_updated)
+
 
 def location(
     site: Location, evses: Sequence[EvseView], last_updated: datetime | None
@@ -135,7 +140,7 @@ def connector(plug: Plug, view: EvseView) -> models.Connector:
         max_electric_power=plug.max_power_w,
         tariff_ids=tuple(view.tariffs(plug)) or None,
         terms_and_conditions=fitting(plug.terms_url),
-        last_updated=min(view.defined_at or view.last_updated, view.last_updated),
+        last_updated=view.plugs_updated,
     )
 
 
