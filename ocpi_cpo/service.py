@@ -732,6 +732,7 @@ class OcpiService:
         groups = [(face, id, face.network.group(id)) for face in faces for id in concerned]
         await self.registration.change(partner, by, endpoints)
         self._reach()
+        self._resume_lines(partner.id)  # what kept the partner away may be what was changed
         for face, id, group in groups:
             if group.sharing != EVERYTHING and group != face.network.group(id):
                 face.pages.forget(group)
