@@ -11,6 +11,7 @@ by their own times.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -354,8 +355,9 @@ def _doubt(
         return "no register says how much energy it was", {Flag.REGISTER_MISSING}
     if ended_at < began_at:
         return "it ends before it starts", {Flag.TIME_IMPLAUSIBLE}
-    inner = [registers[at] for at in sorted(registers) if began_at <= at <= ended_at]
-    if fall := _fall([start, *inner, stop]):
+    ordered = sorted(registers)
+    inner = ordered[bisect_left(ordered, began_at) : bisect_right(ordered, ended_at)]
+    if fall := _fall([start, *map(registers.__getitem__, inner), stop]):
         high, low = fall
         text = f"the register fell from {high} to {low} Wh"
         return text, {Flag.REGISTER_FELL, Flag.ENERGY_IMPLAUSIBLE}
@@ -551,21 +553,33 @@ def _readings(
     registers, powers, currents = meters.registers, meters.powers, meters.currents
     states = _states(told.events, began)
     moments = {*registers, *powers, *currents, *states}
-    inner = sorted([at for at in moments if began < at < ended])
+    ordered = sorted(moments)
+    inner = ordered[bisect_right(ordered, began) : bisect_left(ordered, ended)]
     return (
         Reading(began, start, states.get(began), powers.get(began), currents.get(began)),
-        *[
-            reading_of((at, registers.get(at), states.get(at), powers.get(at), currents.get(at)))
-            for at in inner
-        ],
+        *map(
+            reading_of,
+            zip(
+                inner,
+                map(registers.get, inner),
+                map(states.get, inner),
+                map(powers.get, inner),
+                map(currents.get, inner),
+                strict=True,
+            ),
+        ),
         Reading(ended, stop, states.get(ended), powers.get(ended), currents.get(ended)),
     )
 
 
 def _states(events: Sequence[TransactionEvent], began: datetime) -> dict[datetime, bool]:
     """From when on the car took power or did not; what was said before the start holds at it."""
-    return {
-        max(event.occurred_at, began): event.charging in _TAKES_POWER
+    told = [
+        (event.occurred_at, event.charging in _TAKES_POWER)
         for event in events
         if event.charging is not None
-    }
+    ]
+    states = dict(told)
+    if states and min(states) < began:
+        return {max(at, began): state for at, state in told}
+    return states

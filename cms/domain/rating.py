@@ -31,7 +31,7 @@ from cms.domain.money import (
 from cms.domain.price_plan import MICROSECONDS, Plan, PlannedComponent, TariffPlan, plan_of
 from cms.domain.rated import Clamp, CostLine, Period, Rating, Reservation
 from cms.domain.rating_trace import trace_of
-from cms.domain.sweep import Sweep, sweep
+from cms.domain.sweep import KINDS, Sweep, sweep
 from cms.domain.switching import Part, Switch, parts_of
 from cms.domain.tariff import Dimension, Tariff, Tax
 from cms.domain.usage import Usage, UsageKind
@@ -112,7 +112,7 @@ def rate(
     held = [walk.tariff for walk in walks] or [last]
     several = any(each is not held[0] for each in held)
     lines = tuple(_line(cost, several) for cost in costs)
-    spent = {kind: _spent(walks, kind) for kind in UsageKind}
+    spent = {kind: _spent(walks, kind) for kind in KINDS}
     return Rating(
         tariff=held[0].id,
         currency=tariff.currency,

@@ -92,9 +92,9 @@ def _line(line: CostLine, currency: str) -> str:
     price = f"{_text(line.price)} {currency}{_per(line.dimension)}"
     text += f"{price} = net {_exact(line.net)}"
     for tax in line.taxes:
-        percent, unit = tax.percent.as_integer_ratio()
-        share = _ratio(line.net.numerator * percent, line.net.denominator * unit * 100)
-        text += f" + {tax.name} {_text(tax.percent)} % {share}"
+        shown, percent, unit = _percent(tax.percent)
+        share = _ratio(line.net.numerator * percent, line.net.denominator * unit)
+        text += f" + {tax.name} {shown} % {share}"
     return f"{text} = gross {_exact(line.gross)} {currency}"
 
 
@@ -166,3 +166,10 @@ def _about(numerator: int, denominator: int) -> str:
 def _text(value: Decimal) -> str:
     """Write a price or a percentage; a tariff has few of them, and they come back with each bill."""
     return str(plain(value))
+
+
+@lru_cache(maxsize=256)
+def _percent(value: Decimal) -> tuple[str, int, int]:
+    """Write a percentage; return also numerator and denominator of the share that it is."""
+    numerator, denominator = value.as_integer_ratio()
+    return _text(value), numerator, denominator * 100

@@ -26,6 +26,7 @@ from cms.domain.wallclock import passings
 MICROSECOND = timedelta(microseconds=1)
 _HOUR = 3_600_000_000
 
+KINDS = tuple(UsageKind)
 _CHARGING, _PARKING = UsageKind.CHARGING, UsageKind.PARKING
 _UNBILLED, _RESERVED = UsageKind.UNBILLED, UsageKind.RESERVED
 
@@ -97,7 +98,7 @@ class Sweep:
         self.last_parking: int | None = None
         self.flats: list[int | None] = [None] * len(plan.choose(0).flats)
         self._flats_wait = plan.flat
-        self.spent = dict.fromkeys(UsageKind, 0)
+        self.spent = dict.fromkeys(KINDS, 0)
         self._flat_before = False
         if before is not None:
             self._go_on(before)
@@ -161,9 +162,12 @@ class Sweep:
         bounded = floor is not None or ceiling is not None
         at, energy, moved, first = self._end, self.energy, False, place
         powers, currents = period.powers, period.currents
-        while place < len(usages):
-            start, end, used, uses, power, current = usages[place]
-            if uses is not kind or end > until or at >= until or start != at:
+        for number in range(first, len(usages)):
+            start, end, used, uses, power, current = usages[number]
+            if uses is not kind or end > until or (start is not at and start != at):
+                break
+            lasted = end > at
+            if not lasted and at >= until:
                 break
             if bounded:
                 if floor is not None and energy < floor:
@@ -173,7 +177,7 @@ class Sweep:
             if used:
                 energy += used
                 moved = True
-            if used or end > at:
+            if lasted or used:
                 if power is not None:
                     powers.append(power)
                 if current is not None:

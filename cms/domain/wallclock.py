@@ -7,7 +7,8 @@ is skipped never, and the jump itself is a passing too.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _DAY = timedelta(days=1)
@@ -30,11 +31,17 @@ def passings(
     last = end.astimezone(zone).date()
     while day <= last:
         for each in times:
-            wall = datetime.combine(day, each, zone)
-            found.add(wall.astimezone(UTC))
-            found.add(wall.replace(fold=1).astimezone(UTC))
+            found |= _instants(day, each, zone)
         day += _DAY
     return sorted(at for at in found if start < at < end)
+
+
+@lru_cache(maxsize=4096)
+def _instants(day: date, wall: time, zone: ZoneInfo) -> frozenset[datetime]:
+    """When the clock shows *wall* on *day*: twice where an hour comes twice. Kept, since sessions
+    of one day pass the same few moments."""
+    first = datetime.combine(day, wall, zone)
+    return frozenset({first.astimezone(UTC), first.replace(fold=1).astimezone(UTC)})
 
 
 def _jumps(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
