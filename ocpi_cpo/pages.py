@@ -369,7 +369,7 @@ class Pages:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._ready: dict[tuple[Group, LocationId], Ready] = {}
+        self._ready: dict[Group, dict[LocationId, Ready]] = {}
         self._order: list[LocationId] = []
 
     def order(self, partner: PartnerId) -> list[LocationId]:
@@ -389,34 +389,40 @@ class Pages:
         ``ready`` then gives all of them as they are at one moment, with little left to do.
         """
         group, begun = self.network.group(partner), time.perf_counter()
+        kept = self._kept(group)
         for id in ids:
-            self._current(group, id)
+            self._current(group, kept, id)
             if time.perf_counter() - begun > SLICE_SECONDS:
                 await asyncio.sleep(0)
                 group, begun = self.network.group(partner), time.perf_counter()
+                kept = self._kept(group)  # what is shown to it may have changed meanwhile
 
     def ready(self, ids: Sequence[LocationId], partner: PartnerId) -> list[Ready]:
         """Return the bytes of *ids* as they are now; builds only what changed."""
         group = self.network.group(partner)
-        return [self._current(group, id) for id in ids]
+        kept = self._kept(group)
+        return [self._current(group, kept, id) for id in ids]
 
     def one(self, id: LocationId, partner: PartnerId) -> Ready:
         """Return the bytes of one site."""
-        return self._current(self.network.group(partner), id)
+        group = self.network.group(partner)
+        return self._current(group, self._kept(group), id)
 
     def forget(self, group: Group) -> None:
         """Nobody belongs to *group* any more, as far as we know."""
-        for key in [each for each in self._ready if each[0] == group]:
-            del self._ready[key]
+        self._ready.pop(group, None)
 
-    def _current(self, group: Group, id: LocationId) -> Ready:
-        found, site = self._ready.get((group, id)), self.network.catalogue.locations[id]
+    def _kept(self, group: Group) -> dict[LocationId, Ready]:
+        return self._ready.setdefault(group, {})
+
+    def _current(self, group: Group, kept: dict[LocationId, Ready], id: LocationId) -> Ready:
+        found, site = kept.get(id), self.network.catalogue.locations[id]
         if found is not None and self._true(found, id) and not group.sharing.delay:
             return found
         ready = None if found is None else self._renewed(found, site, group)
         if ready is None:
             ready = self._built(site, group)
-        self._ready[group, id] = ready
+        kept[id] = ready
         return ready
 
     def _true(self, ready: Ready, id: LocationId) -> bool:
