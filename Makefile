@@ -18,7 +18,8 @@ demo: $(READY)  ## the backend, simulated chargers and a simulated partner, live
 	$(BIN)/cms demo
 
 test: $(READY)  ## everything: unit, contract, flow, conformance, reliability; SQLite and PostgreSQL
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not alone" tests && first=0 || first=$$?; \
+	$(BIN)/python -m pytest -m alone tests/reliability && exit $$first
 
 lint: $(READY)  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

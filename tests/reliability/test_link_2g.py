@@ -21,6 +21,7 @@ from tests.reliability.conftest import Judge
 
 pytestmark = [
     pytest.mark.reliability,
+    pytest.mark.alone,
     pytest.mark.xdist_group("reliability"),
     pytest.mark.timeout(180),
 ]
