@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -459,8 +460,8 @@ def _complaints(scene: Scene) -> Iterator[str]:
 def _report(scene: Scene, figures: dict[str, Any], report: Path | None) -> int:
     if report is not None:
         report.write_text(json.dumps(figures, indent=2) + "\n")
-    columns = ("OCPI", "hub", "sessions", "CDRs", "kWh", "INR", "mismatches", "seen of others")
-    table = Table("provider", *columns)
+    columns = ("OCPI", "hub", "sessions", "CDRs", "kWh", "INR", "wrong", "seen of others")
+    table = Table("provider", *columns, box=SIMPLE_HEAD, pad_edge=False)  # 80 columns
     for id, row in figures["providers"].items():
         names = ("version", "hub", "sessions", "cdrs", "kwh", "money")
         shown = [str(row[name] or "-") for name in names]
