@@ -319,6 +319,7 @@ def askable(address: str, private: bool) -> URL | None:
     return url if _literal_allowed(host, private) else None
 
 
+@lru_cache(maxsize=1024)
 def _literal_allowed(host: str, private: bool) -> bool:
     """Check an address that stands in the URL itself: no resolver is asked about it.
 

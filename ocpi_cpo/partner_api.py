@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from cms.app.writes import Exchange
 from cms.domain.ids import PartnerId, SessionId
@@ -25,6 +25,29 @@ from ocpi_cpo.wire import authorization, dumps
 
 LARGEST_KEPT_BYTES = 16 * 1024
 """Of a body, in the case file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How one calls over a connection.
+
+    Attributes:
+        line: the partner whose profile counts.
+        own: the partner whose connection it is.
+        routed: whether headers say who speaks to whom.
+    """
+
+    connection: Connection
+    line: Partner | None
+    own: Partner | None
+    profile: Profile
+    authorization: str
+    routed: bool
+    receiver: dict[str, str]
+
+    def holds(self, connection: Connection, line: Partner | None, own: Partner | None) -> bool:
+        """Whether all that it was worked out from is as it was."""
+        return self.connection is connection and self.line is line and self.own is own
 
 
 class PartnerApi:
@@ -45,6 +68,7 @@ class PartnerApi:
         self._config = config
         self._tallies = tallies
         self._partner = partner
+        self._manners: dict[PartnerId, _Manner] = {}
 
     def profile(self, id: PartnerId) -> Profile:
         """Return how a partner differs from the standard; who is behind a hub, as the hub does."""
@@ -82,30 +106,51 @@ class PartnerApi:
             fresh, waited_for: see ``client.Ask``.
             open_route: name no receiver; the hub finds the one whom it concerns.
         """
-        profile = self.profile(connection.partner)
-        headers = {
-            "Authorization": authorization(
-                token or connection.outbound or "", _raw(profile, connection, raw)
-            ),
-            "X-Request-ID": str(uuid4()),
-            "X-Correlation-ID": str(uuid4()),
-        }
-        if functional and profile.routing_sent and dialect_of(connection.version).routed:
-            headers |= self._sender(sender) | ({} if open_route else _receiver(connection))
+        manner = self._manner(connection)
+        profile = manner.profile
+        shown = manner.authorization
+        if token is not None or raw is not None:
+            text = token or connection.outbound or ""
+            shown = authorization(text, _raw(profile, connection, raw))
+        headers = {"Authorization": shown, "X-Request-ID": _fresh_id()}
+        headers["X-Correlation-ID"] = _fresh_id()
+        if functional and manner.routed:
+            headers |= self._sender(sender)
+            if not open_route:
+                headers |= manner.receiver
         payload = body if isinstance(body, bytes) or body is None else dumps(body)
         if payload is not None:
             headers["Content-Type"] = "application/json"
             payload = outward(profile, payload)
-        own = self._partner(connection.line)
-        shown = own.our_certificate if own is not None else None
-        ask = Ask(method, url, headers, payload, connection.private, fresh, shown, waited_for)
+        certificate = manner.own.our_certificate if manner.own is not None else None
+        ask = Ask(method, url, headers, payload, connection.private, fresh, certificate, waited_for)
         answer = judge(await self._client.send(ask, timeout))
         self._tallies.note(connection.partner, connection.module_of(url), answer)
-        return replace(answer, data=inward(profile, answer.data))
+        data = inward(profile, answer.data)
+        return answer if data is answer.data else replace(answer, data=data)
+
+    def _manner(self, connection: Connection) -> _Manner:
+        """Return how one calls over *connection*; worked out once while nothing of it changes."""
+        line, own = self._line(connection.partner), self._partner(connection.line)
+        known = self._manners.get(connection.partner)
+        if known is not None and known.holds(connection, line, own):
+            return known
+        profile = profile_of(line)
+        text = authorization(connection.outbound or "", _raw(profile, connection, None))
+        routed = profile.routing_sent and dialect_of(connection.version).routed
+        made = _Manner(connection, line, own, profile, text, routed, _receiver(connection))
+        self._manners[connection.partner] = made
+        return made
 
     def _sender(self, sender: PartnerId | str | None) -> dict[str, str]:
         country, party = (sender or self._config.parties[0].id).split("*")
         return {"OCPI-from-country-code": country, "OCPI-from-party-id": party}
+
+
+def _fresh_id() -> str:
+    """Return a random UUID as text (RFC 9562, version 4)."""
+    text = token_hex(16)
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 
 def _receiver(connection: Connection) -> dict[str, str]:

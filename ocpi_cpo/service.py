@@ -56,6 +56,7 @@ from ocpi_cpo.push.comparing import Comparing, View
 from ocpi_cpo.push.courier import MODULE_OF, Courier
 from ocpi_cpo.push.feed import SITES, SharedFeed
 from ocpi_cpo.push.parking import Parking
+from ocpi_cpo.push.statuses import Statuses
 from ocpi_cpo.push.syncing import Syncing
 from ocpi_cpo.push.tallies import Tallies
 from ocpi_cpo.push.watch import HubWatch
@@ -100,6 +101,7 @@ class _Face:
     dialect: Dialect
     network: Network
     pages: Pages
+    statuses: Statuses
     render: Renderer
 
 
@@ -246,7 +248,7 @@ class OcpiService:
         party = PartnerId(parties[0].id)
         plan = no_plan if self._profiling is None else self._profiling.plan
         render = Renderer(self._store, network, party, running_price, plan)
-        return _Face(dialect, network, Pages(network), render)
+        return _Face(dialect, network, Pages(network), Statuses(network), render)
 
     def _built(self, administration: Administration) -> Server:
         door = Door(
@@ -529,6 +531,7 @@ class OcpiService:
             partner,
             self._store,
             face.pages,
+            face.statuses,
             face.render,
             self._api,
             face.dialect,

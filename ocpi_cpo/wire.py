@@ -126,6 +126,7 @@ def _decoded(value: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=8192)
 def join(url: str, *segments: str) -> str:
     """Append path *segments* with exactly one slash each, before any query string of *url*."""
     path, question, query = url.partition("?")

@@ -593,6 +593,7 @@ class PartnerDesk(Protocol):
 # ---------------------------------------------------------------- store
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Change:
     """``key`` of ``kind`` is newer than what a reader at a lower ``seq`` has seen."""

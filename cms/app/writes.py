@@ -332,6 +332,7 @@ class PutDelivery:
     delivery: Delivery
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One request to or from a partner with its answer, for the case file. Without secrets."""

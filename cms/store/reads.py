@@ -59,6 +59,8 @@ from cms.domain.tariff import Tariff
 from cms.store import codec
 from cms.store import tables as t
 
+BILLS_IN_A_ROW = 1
+
 
 @cache
 def _changes(owned: bool, kinds: tuple[str, ...]) -> Select[Any]:
@@ -254,7 +256,7 @@ class Reads:
 
     async def cdrs_with(self, ids: Sequence[CdrId]) -> Mapping[CdrId, DatedCdr]:
         rows = await self._all(_cdrs_with(), {"ids": list(ids)}) if ids else ()
-        return {each.cdr.id: each for each in map(_dated_cdr, rows)}
+        return {each.cdr.id: each for each in await _dated_cdrs_from(rows)}
 
     async def cdr_of(self, session: SessionId) -> DatedCdr | None:
         return (await self.cdrs_of([session])).get(session)
@@ -262,7 +264,7 @@ class Reads:
     async def cdrs_of(self, sessions: Sequence[SessionId]) -> Mapping[SessionId, DatedCdr]:
         rows = await self._all(_cdrs_of(), {"sessions": list(sessions)}) if sessions else ()
         newest = {SessionId(row.session): row for row in rows}
-        return {session: _dated_cdr(row) for session, row in newest.items()}
+        return {each.cdr.session: each for each in await _dated_cdrs_from(newest.values())}
 
     async def cdrs(self, query: CdrQuery) -> tuple[Sequence[DatedCdr], int]:
         c = t.cdrs.c
@@ -491,6 +493,16 @@ def _dated(row: Row[Any]) -> Dated:
 
 def _dated_cdr(row: Row[Any]) -> DatedCdr:
     return DatedCdr(codec.cdr_from(row.body), row.last_updated, row.created_at)
+
+
+async def _dated_cdrs_from(rows: Iterable[Row[Any]]) -> list[DatedCdr]:
+    """Read bills, a few at a time for the loop's sake: one takes half a millisecond."""
+    bills = []
+    for number, row in enumerate(rows, 1):
+        bills.append(_dated_cdr(row))
+        if number % BILLS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
+    return bills
 
 
 class _Restoring:

@@ -26,11 +26,12 @@ from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.connections import Connection
 from ocpi_cpo.modules.invoices import MODULE as INVOICES
 from ocpi_cpo.modules.invoices import record
-from ocpi_cpo.pages import Group, Pages, status_of
+from ocpi_cpo.pages import Group, Pages
 from ocpi_cpo.partner_api import PartnerApi, exchange
 from ocpi_cpo.profiles.switches import CdrPath
 from ocpi_cpo.push.ahead import Before, ReadAhead
 from ocpi_cpo.push.behind import Behind
+from ocpi_cpo.push.statuses import Statuses
 from ocpi_cpo.render import Renderer
 from ocpi_cpo.versions.dialect import Dialect
 from ocpi_cpo.wire import Json, dumps, join, loads
@@ -131,6 +132,7 @@ class Courier:
         partner: PartnerId,
         store: Store,
         pages: Pages,
+        statuses: Statuses,
         render: Renderer,
         api: PartnerApi,
         dialect: Dialect,
@@ -142,6 +144,7 @@ class Courier:
         self._partner = partner
         self._store = store
         self._pages = pages
+        self._statuses = statuses
         self._network = pages.network
         self._render = render
         self._api = api
@@ -309,13 +312,36 @@ class Courier:
 
     # -- locations
 
+    def knows(self, connection: Connection, change: Change) -> bool:
+        """Whether the partner certainly knows of *change*: that needs no question to the store.
+
+        Most changes of a site are statuses, which are told one by one.
+        """
+        match change.kind:
+            case "location":
+                id = LocationId(change.key)
+                known = self._memory.deliveries.get(("location", id))
+                if known is None or self._network.site(id, self._group) is None:
+                    return False
+                return known.place == self._content(connection, id)
+            case "evse":
+                ref, group = EvseRef.parse(change.key), self._group
+                told = self._memory.told.get(("evse", change.key))
+                place = self._network.visible(ref, group) if told and group.live else None
+                return place is not None and told == self._statuses.of(place, group).status
+            case _:
+                return False
+
+    def _content(self, connection: Connection, id: LocationId) -> str:
+        """Return what a delivery of a site says when the partner has it as it is now."""
+        return f"{connection.mark('locations')} {self._pages.one(id, self._partner).content}"
+
     async def _location(self, connection: Connection, id: LocationId) -> Told:
         """PUT a site if more of it changed than what a PATCH of an EVSE tells."""
         known = await self._delivery("location", id)
         if self._network.site(id, self._group) is None:
             return await self._withdraw(connection, id, known)
-        content = self._pages.one(id, self._partner).content
-        if known is not None and known.place == f"{connection.mark('locations')} {content}":
+        if known is not None and known.place == self._content(connection, id):
             return NOTHING
         return await self._put_location(connection, id)
 
@@ -367,22 +393,15 @@ class Courier:
         told = (known.place if known is not None else None) or ""
         if not told.startswith(f"{connection.mark('locations')} "):
             return await self._put_location(connection, site.id)
-        view = self._network.view(place, group)
-        if self._memory.told.get(("evse", str(ref))) == status_of(view):
+        shown = self._statuses.of(place, group)
+        if self._memory.told.get(("evse", str(ref))) == shown.status:
             return NOTHING
-        url = self._url(connection, "locations", site.party, site.id, view.evse.uid)
-        status = status_of(view)
+        url = self._url(connection, "locations", site.party, site.id, shown.uid)
         answer = await self._send(
-            connection,
-            "PATCH",
-            url,
-            self._dialect.evse_status(view),
-            "evse",
-            str(ref),
-            sender=site.party,
+            connection, "PATCH", url, shown.body, "evse", str(ref), sender=site.party
         )
         if answer.ok:
-            self._memory.told["evse", str(ref)] = status
+            self._memory.told["evse", str(ref)] = shown.status
             return DONE
         if answer.kind in (Kind.MISSING, Kind.REFUSED) and answer.code is not None:
             return await self._repair(connection, site.id, url, str(ref), answer)

@@ -37,6 +37,9 @@ READ_AHEAD = 64
 """So far down a line sessions and bills are read, ..."""
 READ_AT_ONCE = 32
 """... so many of each with one read, so that a long batch holds nobody up."""
+SLICE = 4
+"""So many leave before others have their turn, or one session or bill: to make its body takes half a
+millisecond, and a partner that catches up has thousands."""
 UNWRITTEN = 3
 """Times as many as are on their way may have been taken and not be written down yet."""
 _STORE_PAUSE_SECONDS = 1.0
@@ -125,6 +128,7 @@ class Worker:
         )
         self._in_turns = self._streams[1:]
         self._turn = 0
+        self._seen: Connection | None = None
         self._open: frozenset[str] = frozenset()
         self._before: dict[str, Before] = {}
         self._reading: asyncio.Task[None] | None = None
@@ -286,11 +290,12 @@ class Worker:
         self._launch()
         if self._trunk is not None:
             self._trunk.next(monotonic())
+        await asyncio.sleep(0)  # the wait below may be none
+        timer = asyncio.get_running_loop().call_later(self._patience(), self._nudged.set)
         try:
-            async with asyncio.timeout(self._patience()):
-                await self._nudged.wait()
-        except TimeoutError:
-            pass
+            await self._nudged.wait()
+        finally:
+            timer.cancel()
         await self._land()
 
     def _nudge(self, task: asyncio.Task[Any]) -> None:
@@ -347,6 +352,9 @@ class Worker:
     def _see_modules(self) -> None:
         """See which modules of ours the partner takes; what it does not take it may pull."""
         connection = self._connection()
+        if connection is self._seen:
+            return
+        self._seen = connection
         self._open = frozenset(
             name
             for name in self._modules
@@ -372,8 +380,12 @@ class Worker:
             self._courier.ahead.clear()
 
     def _unread(self, stream: Stream) -> list[Item]:
-        nearest = (each for each in islice(stream, READ_AHEAD) if not each.read)
-        return list(islice(nearest, READ_AT_ONCE)) if self._taken(stream) else []
+        """Return what of a line is to be read next: of a long one, only once that is a batch."""
+        if not stream.length or not self._taken(stream):
+            return []
+        unread = [each for each in islice(stream, READ_AHEAD) if not each.read]
+        short = stream.length <= READ_AHEAD or not self._flights
+        return unread[:READ_AT_ONCE] if short or len(unread) >= READ_AT_ONCE else []
 
     async def _read(self, sessions: Sequence[Item], bills: Sequence[Item]) -> None:
         asked = [(each, each.change) for each in (*sessions, *bills)]
@@ -416,22 +428,31 @@ class Worker:
     # -- sending
 
     def _launch(self) -> None:
-        now = monotonic()
+        now, left = monotonic(), SLICE
         connection = self._active()
         while connection is not None and len(self._flights) < UNWRITTEN * self._pace.in_flight:
             room = self._pace.room(now, self._on_air)
             suspect = self._pace.lone_suspect()
             if not room and (suspect is None or self._flights):
                 return
+            if left <= 0:
+                self._nudged.set()
+                return
             found = self._next(now, None if room else suspect)
             if found is None:
                 return
+            stream, item = found
+            left -= SLICE if stream is self._sessions or stream is self._cdrs else 1
+            if item.thing not in self._parked and self._courier.knows(connection, item.change):
+                stream.launch(item)
+                self._done_with(stream, item)
+                self._advance(stream)
+                continue
             if self._trunk is not None:
                 if not self._trunk.room(now):
                     self._trunk.wait(self._nudged.set)
                     return
                 self._trunk.flying += 1
-            stream, item = found
             stream.launch(item)
             flight = _Flight(stream, item, now)
             self._on_air += 1
