@@ -58,7 +58,9 @@ class Courier:
         usual = {b.key: Before(SessionId(f"s{b.key[1:]}")) for b in bills}
         return {key: self.before.get(key, each) for key, each in usual.items()}
 
-    async def tell(self, connection: Connection, change: Change, answered: Any) -> Told:
+    async def tell(
+        self, connection: Connection, change: Change, answered: Any, *, rear: bool
+    ) -> Told:
         await asyncio.sleep(0)
         if change.key in self.held:
             await self.held[change.key].wait()
