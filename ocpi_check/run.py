@@ -195,6 +195,9 @@ async def _introduce(ground: Ground) -> None:
 
 # -- running
 
+UNREADABLE = "what came has a form that this check cannot read"
+"""Why a check says nothing of a party whose objects are not even in shape."""
+
 
 def _chosen(ground: Ground) -> list[Check]:
     order = list(Phase)
@@ -224,6 +227,9 @@ async def _judged(check: Check, ground: Ground) -> Outcome:
         return Outcome(check, _mark(check), blacked_out(str(failed), secrets), shown)
     except NoAnswer as silent:
         return Outcome(check, _mark(check), str(silent), (silent.request,))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as odd:
+        # Of a form that the check did not expect: the checks of form say so; the others go on.
+        return Outcome(check, Mark.SKIPPED, f"{UNREADABLE}: {type(odd).__name__}: {odd}")
     return Outcome(check, Mark.PASSED)
 
 

@@ -104,7 +104,7 @@ PRICE_230 = Shape(
     "Price",
     "C1-05",
     {"before_taxes": number},
-    {"taxes": many(_TAX)},
+    {"taxes": many(_TAX, "C1-05")},
     never={"excl_vat": "C1-05", "incl_vat": "C1-05"},
 )
 LIMIT_230 = Shape("PriceLimit", "C3-02", {"before_taxes": number}, {"after_taxes": number})
@@ -149,6 +149,7 @@ IMAGE = Shape(
     {"thumbnail": url, "width": integer, "height": integer},
 )
 BUSINESS = Shape("BusinessDetails", "CR-15", {"name": text(100)}, {"website": url, "logo": IMAGE})
+_OPERATOR = BUSINESS.with_(rule="LO-27")
 _SOURCE = Shape(
     "EnergySource",
     "LO-27",
@@ -333,9 +334,9 @@ LOCATION = Shape(
         "parking_type": one_of(PARKING_TYPES),
         "evses": many(EVSE),
         "directions": many(DISPLAY_TEXT),
-        "operator": BUSINESS,
-        "suboperator": BUSINESS,
-        "owner": BUSINESS,
+        "operator": _OPERATOR,
+        "suboperator": _OPERATOR,
+        "owner": _OPERATOR,
         "facilities": many(one_of(FACILITIES)),
         "opening_times": HOURS,
         "charging_when_closed": boolean("LO-27"),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from ocpi_check.catalogue import MODERN, Checks, Failed, Phase, Skipped, demand
+from ocpi_check.checks.objects import volume
 from ocpi_check.checks.receiving import result, token_in_order
 from ocpi_check.exchange import Exchange
 from ocpi_check.ground import Ground, first, raise_problems
 from ocpi_check.listener import Arrival
 from ocpi_check.shapes import SHAPES
-from ocpi_check.wire import Json, join
+from ocpi_check.wire import Json, join, moment
 
 check = Checks()
 CHARGING = Phase.CHARGING
@@ -255,6 +259,59 @@ def _at_its_address(on: Ground, each: Arrival) -> None:
             each.body.get("id", each.segments[2]) == each.segments[2],
             f"{each.method} {each.path} carries {each.body.get('id')}",
         )
+
+
+@check("SE-08", "starts a session, and bills it, from when it becomes active")
+async def starts(on: Ground) -> None:
+    name = "start_datetime" if on.version == "2.1.1" else "start_date_time"
+    told: dict[str, list[Json]] = {}
+    for each in on.listener.arrivals:
+        if (each.module, len(each.segments)) == ("sessions", 3) and isinstance(each.body, dict):
+            told.setdefault(each.segments[2], []).append(each.body)
+    listed = {str(each.get("id")): each for each in await on.present("sessions")}
+    bills = {
+        str(each.get("session_id")): each
+        for each in await on.present("cdrs")
+        if not each.get("credit") and not volume(each, "RESERVATION_TIME")
+    }
+    problems, seen = [], bool(told)
+    for id, bodies in told.items():
+        problems += [f"session {id} {text}" for text in moved_back(bodies, name)]
+        if listed.get(id, {}).get("status") == "COMPLETED":
+            problems += _apart(id, "as it was pushed", last(bodies, name), listed[id].get(name))
+    for id in listed.keys() & bills.keys():
+        if listed[id].get("status") == "COMPLETED":
+            seen = True
+            bill = bills[id].get("start_date_time")
+            problems += _apart(id, "in its CDR", bill, listed[id].get(name))
+    if not seen:
+        raise Skipped("no session was pushed, and no finished one has a CDR")
+    raise_problems(problems)
+
+
+def moved_back(bodies: list[Json], name: str) -> Iterator[str]:
+    """What is wrong with the start of a session that was told as *bodies*, PUTs and PATCHes."""
+    pending, status = None, None
+    for each in bodies:
+        start, status = moment(each.get(name)), each.get("status", status)
+        if start is None:
+            continue
+        if status == "PENDING":
+            pending = start
+        elif pending is not None and start < pending:
+            yield f"is {status} and starts at {each[name]}, before it was PENDING"
+
+
+def last(bodies: list[Json], name: str) -> Any:
+    """*name* as it was last told; None if never."""
+    return next((each[name] for each in reversed(bodies) if each.get(name) is not None), None)
+
+
+def _apart(id: str, where: str, told: Any, listed: Any) -> Iterator[str]:
+    """Starts that differ by a second or more; some parties give one with a fraction, one without."""
+    one, other = moment(told), moment(listed)
+    if one is not None and other is not None and abs(one - other) >= timedelta(seconds=1):
+        yield f"session {id} starts at {told} {where}, at {listed} in the list"
 
 
 @check("SE-03", "dates every PATCH of a session", phase=BACK)

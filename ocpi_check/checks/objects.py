@@ -602,6 +602,7 @@ def net(price: Any) -> Decimal | None:
 
 @check("CD-07", "credits a CDR once, and says what it credits", "E", versions=MODERN)
 async def credited_once(on: Ground) -> None:
+    await on.shaped("CD-07", "cdrs")
     found = await on.some("cdrs")
     problems = [
         f"{named('cdrs', each)} has credit or credit_reference_id without the other"

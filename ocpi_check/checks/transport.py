@@ -245,7 +245,7 @@ def _no_envelope(each: Exchange) -> str | None:
     return None
 
 
-@check("TR-15", "has an array as data of lists, an empty one where nothing matches", roles=BOTH)
+@check("TR-15", "has arrays where they belong: as data of lists, and in members", roles=BOTH)
 async def arrays(on: Ground) -> None:
     for module in LISTS[on.role]:
         if (module, INTERFACES[on.role][module]) not in on.endpoints:
@@ -263,6 +263,8 @@ async def arrays(on: Ground) -> None:
                 f"{module} between 1990 and 1991 must be empty",
                 answer,
             )
+    broken = [(each, page) for each, page in await on.problems() if each.rule == "TR-15"]
+    raise_problems([str(each) for each, _ in broken], *(page for _, page in broken[:1]))
 
 
 LONG_GONE = ("1990-01-01T00:00:00Z", "1991-01-01T00:00:00Z")

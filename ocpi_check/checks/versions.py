@@ -293,14 +293,19 @@ async def parking(on: Ground) -> None:
     await on.shaped("C2-02", "locations")
     problems = []
     for each in await on.some("locations"):
-        known = {place.get("id") for place in each.get("parking_places") or []}
+        known = {place.get("id") for place in _objects(each.get("parking_places"))}
         problems += [
             f"{at(each, evse)}: parking {one.get('parking_id')} is not among parking_places"
             for evse in evses(each)
-            for one in evse.get("parking") or []
+            for one in _objects(evse.get("parking"))
             if one.get("parking_id") not in known
         ]
     await judge(on, "locations", problems)
+
+
+def _objects(value: Any) -> list[Json]:
+    """Those in a list; what is no list is the business of the checks of its shape."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 _of_shape("C2-05", "fills what a parking place must have", "locations", versions=NEW)
@@ -335,8 +340,7 @@ def _limited(cdr: Json) -> bool:
 def _taxes(price: Json) -> list[tuple[str, Decimal]]:
     return [
         (str(each.get("name")), decimal(each.get("amount")) or Decimal(0))
-        for each in price.get("taxes") or []
-        if isinstance(each, dict)
+        for each in _objects(price.get("taxes"))
     ]
 
 

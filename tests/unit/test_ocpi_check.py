@@ -10,11 +10,12 @@ import pytest
 
 from ocpi_check.catalogue import CPO, EMSP
 from ocpi_check.checks import CATALOGUE
+from ocpi_check.checks.charging import last, moved_back
 from ocpi_check.exchange import BLACK, Exchange
 from ocpi_check.kinds import Shape, ident, integer, many, number, one_of, text, url, when
 from ocpi_check.options import Options, Plug, Unusable
 from ocpi_check.shapes import SHAPES, bare_price, price
-from ocpi_check.wire import BadJson, join, loads, next_link, query_of, with_query
+from ocpi_check.wire import BadJson, Json, join, loads, next_link, query_of, with_query
 
 STATEMENTS = Path(__file__).parents[1] / "conformance" / "ocpi" / "statements.txt"
 ARGUMENTS = {
@@ -200,3 +201,31 @@ def test_arguments_are_read() -> None:
     found = Options.of(**(ARGUMENTS | wanted))
     assert (found.only, found.party) == (("TR", "PG-07"), ("IN", "EMP"))
     assert found.plug == Plug("A", "B", "1") and found.role == "EMSP"
+
+
+# -- the start of a session, as it was pushed
+
+PENDING = {"status": "PENDING", "start_date_time": "2026-11-20T10:00:00Z"}
+LATER, EARLIER = "2026-11-20T10:05:00Z", "2026-11-20T09:55:00Z"
+
+
+@pytest.mark.parametrize(
+    ("more", "bad"),
+    [
+        ([{"status": "ACTIVE", "start_date_time": LATER}], False),
+        ([{"status": "ACTIVE", "start_date_time": PENDING["start_date_time"]}], False),
+        ([{"kwh": 1}, {"start_date_time": EARLIER}], False),  # still pending: when it was made
+        ([{"status": "ACTIVE", "start_date_time": EARLIER}], True),
+        ([{"status": "ACTIVE"}, {"start_date_time": EARLIER}], True),
+    ],
+)
+def test_an_active_session_starts_no_earlier_than_it_was_pending(
+    more: list[Json], bad: bool
+) -> None:
+    assert bool(list(moved_back([PENDING, *more], "start_date_time"))) is bad
+
+
+def test_of_a_start_the_last_word_counts() -> None:
+    told = [PENDING, {"status": "ACTIVE", "start_date_time": LATER}, {"kwh": 1}]
+    assert last(told, "start_date_time") == LATER
+    assert last([{"kwh": 1}], "start_date_time") is None
