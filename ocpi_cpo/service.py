@@ -53,12 +53,13 @@ from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.past import Past
 from ocpi_cpo.promises import Promises
 from ocpi_cpo.push.comparing import Comparing, View
-from ocpi_cpo.push.courier import MODULE_OF, Courier
+from ocpi_cpo.push.courier import Courier
 from ocpi_cpo.push.feed import SITES, SharedFeed
 from ocpi_cpo.push.parking import Parking
 from ocpi_cpo.push.statuses import Statuses
 from ocpi_cpo.push.syncing import Syncing
 from ocpi_cpo.push.tallies import Tallies
+from ocpi_cpo.push.telling import MODULE_OF
 from ocpi_cpo.push.watch import HubWatch
 from ocpi_cpo.push.worker import EVERY_MODULE, Worker
 from ocpi_cpo.registration import Registration, TakeOver

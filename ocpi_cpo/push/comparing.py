@@ -37,8 +37,8 @@ from ocpi_cpo.answers import Kind, PartnerAnswer
 from ocpi_cpo.connections import Connection, Connections
 from ocpi_cpo.pages import Pages
 from ocpi_cpo.partner_api import PartnerApi
-from ocpi_cpo.push.courier import DROPPED
 from ocpi_cpo.push.differing import differences
+from ocpi_cpo.push.telling import DROPPED
 from ocpi_cpo.push.worker import Worker
 from ocpi_cpo.render import Renderer
 from ocpi_cpo.wire import Json, dumps, join, loads

@@ -10,7 +10,7 @@ from cms.app.writes import Audit, Delivery, PutDelivery, PutWorkItem, Write
 from cms.domain.audit import AuditEntry, WorkAction, WorkItem
 from cms.domain.errors import Conflict, NotFound
 from cms.domain.ids import PartnerId
-from ocpi_cpo.push.courier import DROPPED
+from ocpi_cpo.push.telling import DROPPED
 from ocpi_cpo.push.worker import Worker
 
 

@@ -24,10 +24,11 @@ from cms.domain.ids import PartnerId
 from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection
 from ocpi_cpo.push.ahead import Before
-from ocpi_cpo.push.courier import MODULE_OF, ROLE_OF, Courier, Result, Told
+from ocpi_cpo.push.courier import Courier
 from ocpi_cpo.push.feed import SharedFeed
 from ocpi_cpo.push.pace import Pace, Trunk, pause
 from ocpi_cpo.push.stream import PARK_AFTER, Item, Stream
+from ocpi_cpo.push.telling import MODULE_OF, ROLE_OF, Result, Told
 
 log = structlog.get_logger()
 
@@ -219,8 +220,8 @@ class Worker:
             "in_flight": len(self._flights),
             "failures": self.failures,
             "pause_seconds": self.pause_seconds,
-            "ambiguous_bills": self._courier.ambiguous,
-            "bills_without_location": self._courier.without_location,
+            "ambiguous_bills": self._courier.bills.ambiguous,
+            "bills_without_location": self._courier.bills.without_location,
         }
 
     # -- the loop

@@ -73,11 +73,10 @@ DOWN_IS_FINE = Edit(
     "                future.set_result(Committed())",
 )
 NEW_BILL_ID = Edit(
-    "ocpi_cpo/push/courier.py",
-    '            "POST",\n            url,\n            body,\n            "cdr",',
-    '            "POST",\n            url,\n'
-    '            body if attempts == 1 else {**body, "id": f"{cdr.id[:-2]}{attempts:02d}"},\n'
-    '            "cdr",',
+    "ocpi_cpo/push/bills.py",
+    "        url, answer = await self._post_somewhere(connection, cdr, body, said)",
+    '        body = body if attempts == 1 else {**body, "id": f"{cdr.id[:-2]}{attempts:02d}"}\n'
+    "        url, answer = await self._post_somewhere(connection, cdr, body, said)",
 )
 
 ARRIVAL_ORDER = Edit(
@@ -556,9 +555,9 @@ MUTANTS = (
         f"{HERE}/test_o04_divergence.py",
         (
             Edit(
-                "ocpi_cpo/push/courier.py",
-                "        return DONE if answer.ok else await self._moved(connection, answer)",
-                "        return DONE if answer.ok or answer.again else await self._moved(connection, answer)",
+                "ocpi_cpo/push/telling.py",
+                "        return DONE if answer.ok else await self.moved(connection, answer)",
+                "        return DONE if answer.ok or answer.again else await self.moved(connection, answer)",
             ),
         ),
     ),

@@ -15,8 +15,8 @@ from ocpi_cpo.config import OcpiConfig, OwnParty
 from ocpi_cpo.connections import Connection, Endpoint, LinkState
 from ocpi_cpo.push.ahead import Before
 from ocpi_cpo.push.behind import Behind
-from ocpi_cpo.push.courier import DONE, Told
 from ocpi_cpo.push.feed import SharedFeed
+from ocpi_cpo.push.telling import DONE, Told
 from ocpi_cpo.push.worker import Worker
 from tests.unit.office import EMS, SITE
 
