@@ -16,28 +16,45 @@ from tests.harness.server import Api, Server
 
 @asynccontextmanager
 async def registered(
-    server: Server, party_id: str = "EMP", *, cards: range | None = None, ledger: Path | None = None
+    server: Server,
+    party_id: str = "EMP",
+    *,
+    cards: range | None = None,
+    ledger: Path | None = None,
+    sharing: dict[str, Any] | None = None,
 ) -> AsyncIterator[Emsp]:
-    """A partner that has registered; it holds the tags of the fleet's drivers in *cards*."""
+    """A partner that has registered; it holds the tags of the fleet's drivers in *cards*.
+
+    Args:
+        sharing: what it is shown, set before it registers; None = everything.
+    """
     async with Emsp(country_code="IN", party_id=party_id, ledger=ledger) as emsp:
         tokens = [emsp.tokens.add(CARD.format(number=number)) for number in cards or ()]
         async with server.api() as api:
-            await register(emsp, api)
+            await register(emsp, api, sharing)
         for token in tokens:
             answer = await emsp.push_token(token)
             assert answer.code == 1000, answer
         yield emsp
 
 
-async def register(emsp: Emsp, api: Api) -> None:
+async def register(emsp: Emsp, api: Api, sharing: dict[str, Any] | None = None) -> None:
     """Let *emsp* register with the server behind *api*."""
-    body = {
+    body: dict[str, Any] = {
         "id": f"{emsp.us.country_code}*{emsp.us.party_id}",
         "name": emsp.name,
         "allow_private_addresses": True,
     }
     invitation = await api.post("/partners", body)
+    if sharing is not None:
+        await share(api, body["id"], sharing)
     await emsp.register(invitation["url"], invitation["token"])
+
+
+async def share(api: Api, partner: str, sharing: dict[str, Any]) -> None:
+    """Choose what *partner* is shown."""
+    status, answer = await api.ask("PATCH", f"/partners/{partner}", {"sharing": sharing})
+    assert status == 200, answer
 
 
 async def judged(

@@ -439,6 +439,32 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "ignores-what-is-shared",
+        "keeps the operator's choice for a partner, and shows it every site and status",
+        "O07c",
+        f"{HERE}/test_o07_isolation.py",
+        (
+            Edit(
+                "cms/app/catalogue.py",
+                "            return partner.sharing\n",
+                "            return EVERYTHING\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "every-status-as-it-happens",
+        "leaves unshared sites out, and tells the status of the rest to those from whom it is kept",
+        "O07c",
+        f"{HERE}/test_o07_isolation.py",
+        (
+            Edit(
+                "ocpi_cpo/pages.py",
+                "        return self.sharing.status is LiveStatus.SHOWN",
+                "        return True",
+            ),
+        ),
+    ),
+    Mutant(
         "no-redaction",
         "shows and logs secrets as they came",
         "O12",

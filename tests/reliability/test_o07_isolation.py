@@ -13,9 +13,9 @@ import pytest
 from simulators.emsp import Answer, Emsp
 from tests.conformance.ocpi.hubs import HUB, MEMBERS, Hub, client, hub, token_of
 from tests.conformance.ocpi.world import Heard
-from tests.harness.charger import Json, plugged, stamp, start16, stop16
+from tests.harness.charger import Json, plugged, stamp, start16, status16, stop16
 from tests.harness.network import CARD, Network
-from tests.harness.partners import registered
+from tests.harness.partners import registered, share
 from tests.harness.server import Server, serving
 from tests.harness.standing import living
 from tests.reliability.conftest import Judge
@@ -287,6 +287,106 @@ async def test_o07_no_provider_behind_a_hub_sees_or_changes_what_is_anothers(
             this.figure("leaks_behind_a_hub", leaks)
             this.figure("pushed_to_others_behind_a_hub", pushed)
             this.figure("changed_behind_a_hub", int(before != _facts(await server.ledger())))
+            await living(this, server)
+
+
+# -- what is shared
+
+SHARED: Json = {"sites": ["SITE-0"], "status": "hidden"}
+UNSHARED = ("SITE-1", "SITE-2", "FLEET-00001", "FLEET-00002", "E000011", "E000021")
+STATUSES = ("AVAILABLE", "BLOCKED", "CHARGING", "INOPERATIVE", "OUTOFORDER", "RESERVED")
+ABLE = ("REMOTE_START_STOP_CAPABLE", "RESERVABLE", "UNLOCK_CAPABLE")
+
+
+def shared_cells(asker: Emsp) -> Iterator[Cell]:
+    """Every way to ask for places, and for something to be done at one that is not shared."""
+    ends = asker.connection.endpoints
+    places = ends["locations", "SENDER"]
+    for query in ("limit=50", "offset=0&limit=1", "offset=1&limit=1", "date_from=2020-01-01"):
+        yield "GET", f"{places}?{query}", None
+    for path in ("SITE-0", "SITE-0/FLEET-00000-1", "SITE-1", "SITE-1/FLEET-00001-1"):
+        yield "GET", f"{places}/{path}", None
+    yield "GET", f"{places}/SITE-0/FLEET-00001-1", None
+    place = {"location_id": "SITE-1", "evse_uid": "FLEET-00001-1"}
+    order = {"response_url": f"{asker.url('commands')}/X/1", "token": _own_token(asker)}
+    yield "POST", f"{ends['commands', 'RECEIVER']}/START_SESSION", order | place
+    held = {"expiry_date": "2099-01-01T00:00:00Z", "reservation_id": "R1"}
+    yield "POST", f"{ends['commands', 'RECEIVER']}/RESERVE_NOW", order | place | held
+    unlock = {"response_url": order["response_url"], **place, "connector_id": "1"}
+    yield "POST", f"{ends['commands', 'RECEIVER']}/UNLOCK_CONNECTOR", unlock
+
+
+def _own_token(asker: Emsp) -> Json:
+    return next(iter(asker.tokens.held.values()))
+
+
+def discreet(cell: Cell, answer: Answer) -> bool:
+    """Whether an answer tells of no place that is not shared, and did nothing there."""
+    said = str(answer.data)
+    total = int(answer.headers.get("X-Total-Count", 1))
+    done = cell[0] == "POST" and answer.ok and (answer.data or {}).get("result") == "ACCEPTED"
+    return total == 1 and not done and not any(mark in said for mark in UNSHARED)
+
+
+def _places_told(emsp: Emsp) -> str:
+    return "\n".join(str(each.body) for each in emsp.pushes("locations"))
+
+
+def _tells(emsp: Emsp, evse: str, status: str) -> bool:
+    return any(
+        each.get("uid") == evse and each.get("status") == status
+        for site in emsp.store.locations.values()
+        for each in site["evses"]
+    )
+
+
+async def test_o07_a_partner_learns_of_nothing_that_is_not_shared_with_it(
+    tmp_path: Path, scenario: Judge
+) -> None:
+    network = Network(tmp_path, chargers=3, own_cards=False, per_site=1, capabilities=ABLE)
+    with scenario("O07c", mutant="ignores-what-is-shared") as this:
+        leaks = statuses = 0
+        async with serving(network) as server:
+            async with (
+                registered(server, "EMP", sharing=SHARED) as guest,
+                registered(server, "OTH", cards=range(3)) as friend,
+            ):
+                card = guest.tokens.add("GUEST-CARD", whitelist="NEVER")
+                assert (await guest.push_token(card)).code == 1000
+                async with plugged(network, 0) as here, plugged(network, 1) as there:
+                    for number, charger in enumerate((here, there)):
+                        tag = CARD.format(number=number)
+                        begun = start16(tag, 1_000, stamp(minutes=5))
+                        await charger.call("StartTransaction", begun)
+                        await charger.call("StatusNotification", status16("Charging"))
+                    for evse in ("FLEET-00000-1", "FLEET-00001-1"):  # so it could be told
+                        await friend.wait_for(lambda e=evse: _tells(friend, e, "CHARGING"), 20)
+                    for cell in shared_cells(guest):
+                        answer = await guest.client.request(*cell)
+                        this.n += 1
+                        shown = [each for each in STATUSES if f"'{each}'" in str(answer.data)]
+                        statuses += cell[0] == "GET" and bool(shown)
+                        leaks += not discreet(cell, answer)
+                        if shown or not discreet(cell, answer):
+                            this.wrong(cell, answer)
+                    await there.call("Authorize", {"idTag": "GUEST-CARD"})
+                async with server.api() as api:
+                    site = network.topology()["locations"][0] | {"id": "SITE-9"}
+                    await api.put("/sites/SITE-9", site)
+                    await friend.wait_for(lambda: "SITE-9" in _places_told(friend), 20)
+                    early = "SITE-9" in _pushed_to(guest)
+                    await share(api, "IN*EMP", {**SHARED, "sites": ["SITE-0", "SITE-9"]})
+                # What is told in order ends with this:
+                await guest.wait_for(lambda: "SITE-9" in _places_told(guest), 20)
+                asked = [each.uid for each in guest.tokens.asked]
+                told, places = _pushed_to(guest), _places_told(guest)
+                this.wrong(*(mark for mark in UNSHARED if mark in told))
+                this.figure("unshared_told_when_asked", leaks)
+                this.figure("unshared_pushed", early + sum(mark in told for mark in UNSHARED))
+                this.figure("statuses_told_when_asked", statuses)
+                this.figure("statuses_pushed", sum(f"'{each}'" in places for each in STATUSES))
+                this.figure("card_not_asked_about", int(asked != ["GUEST-CARD"]))
+                this.figure("sites_kept_from_all", 4 - len(friend.store.locations))
             await living(this, server)
 
 
