@@ -275,6 +275,10 @@ class Connections:
     def __iter__(self) -> Iterator[Connection]:
         return iter(tuple(self._all.values()))
 
+    def behind(self, hub: PartnerId) -> list[PartnerId]:
+        """Return the parties that are reached over the connection of *hub*."""
+        return sorted(each.id for each in self.partners.values() if each.via == hub)
+
     def listen(self, listener: Callable[[Connection], None]) -> None:
         """Call *listener* with every connection that changed, after its commit."""
         self._listeners.append(listener)

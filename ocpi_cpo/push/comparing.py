@@ -4,12 +4,16 @@ Locations, tariffs and sessions are PUT again by the partner's own worker, in it
 pace. Bills are never overwritten: one that differs is a person's, one that is gone is POSTed again
 once a second look has found it missing. Only one request is under way at a time, with a pause
 after each, and a partner that does not answer is left alone.
+
+A party behind a hub is asked over the hub, about what it is brought under its own name. A hub need
+not pass such questions on, and its own refusal looks like the party's: nothing counts as gone until
+one answer to a question about that module has held a copy.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -89,6 +93,17 @@ class _Look:
     report: Comparison
     findings: list[Finding] = field(default_factory=list)
     looked: dict[str, Looked] = field(default_factory=dict)
+    doubtful: list[tuple[_Thing, PartnerAnswer]] = field(default_factory=list)
+    """What may be gone, or may not have been asked about: no copy came yet over this hub."""
+
+    @property
+    def behind_hub(self) -> bool:
+        return self.connection.via is not None
+
+    def shown(self, module: str) -> bool:
+        """Whether a copy of anything of *module* came."""
+        seen = self.looked.get(module)
+        return seen is not None and seen.same + seen.differing > 0
 
     def count(self, module: str, **more: int) -> None:
         before = self.looked.setdefault(module, Looked(module))
@@ -151,12 +166,16 @@ class Comparing:
 
         Raises:
             NotFound: no such partner.
-            Conflict: nothing is pushed to it now, or it is being compared.
+            Conflict: nothing is pushed to it now, it is being compared, or *module* is broadcast
+                to its hub.
             InvalidValue: there is no such module.
         """
         if module is not None and module not in MODULES:
             raise InvalidValue("module", f"expected one of: {', '.join(MODULES)}")
         look = self._begin(partner, who)
+        if module is not None and look.behind_hub and not look.worker.brings(module):
+            del self._looks[partner]
+            raise Conflict(f"{module} of {partner} are broadcast to its hub")
         entry = AuditEntry(self._clock(), who, "partner.compared", f"partner:{partner}")
         await self._store.commit([Audit(entry)])
         modules = MODULES if module is None else (module,)
@@ -164,10 +183,18 @@ class Comparing:
 
     async def look_at_the_clock(self) -> None:
         """Compare whoever is due tonight, one after the other."""
-        for connection in self._connections:
+        for connection in self._everybody():
             if self._due(connection):
                 look = self._begin(connection.partner, "system")
                 await self._run(connection.partner, look, MODULES)
+
+    def _everybody(self) -> Iterator[Connection]:
+        """Every partner's connection, and those of the parties behind it after each hub's."""
+        for connection in self._connections:
+            yield connection
+            for id in self._connections.behind(connection.partner):
+                if (there := self._connections.get(id)) is not None:
+                    yield there
 
     def _due(self, connection: Connection) -> bool:
         nightly, partner = self._rules.nightly, connection.partner
@@ -221,9 +248,14 @@ class Comparing:
         for module in modules:
             if look.connection.endpoint(module, "RECEIVER") is None:
                 continue
+            if look.behind_hub and not look.worker.brings(module):
+                continue
+            look.doubtful.clear()
             try:
                 async for thing in self._things(look, module):
                     await self._look_at(look, module, thing)
+                if look.doubtful:
+                    raise _NoGet
             except _NoGet:
                 look.looked[module] = Looked(module, offered=False)
             except _Leave as reason:
@@ -329,10 +361,18 @@ class Comparing:
         if look.worker.busy(_KIND[module], thing.key):
             look.count(module, moving=1)
             return
-        look.count(module, looked=1)
         if answer.kind is Kind.MISSING or answer.kind is Kind.REFUSED:
+            if look.behind_hub and not look.shown(module):
+                look.doubtful.append((thing, answer))
+                return
             await self._missing(look, module, thing, answer)
             return
+        await self._held(look, module, thing, answer)
+        while look.doubtful:  # the hub does pass questions on: these are gone
+            await self._missing(look, module, *look.doubtful.pop(0))
+
+    async def _held(self, look: _Look, module: str, thing: _Thing, answer: PartnerAnswer) -> None:
+        look.count(module, looked=1)
         found = differences(loads(dumps(thing.ours)), answer.data)
         if not found:
             look.count(module, same=1)
@@ -372,8 +412,7 @@ class Comparing:
             raise _Leave(f"it refuses our credentials: {answer.text}")
         if answer.kind is Kind.DELIVERED and isinstance(answer.data, dict):
             return answer
-        seen = look.looked.get(module)
-        known = answer.code is not None or (seen is not None and seen.same + seen.differing > 0)
+        known = answer.code is not None or look.shown(module)
         if answer.http == 405 or not known or answer.kind is Kind.DELIVERED:
             raise _NoGet
         return answer
@@ -381,7 +420,7 @@ class Comparing:
     async def _missing(
         self, look: _Look, module: str, thing: _Thing, answer: PartnerAnswer
     ) -> None:
-        look.count(module, missing=1)
+        look.count(module, looked=1, missing=1)
         what = "posted again" if module == "cdrs" else "put again"
         look.found(Finding(module, thing.key, "", "there", answer.text, what))
         await self._repair(look, module, thing, [])

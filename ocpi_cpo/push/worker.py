@@ -209,6 +209,10 @@ class Worker:
         self._wanted[kind, key] = False
         self._nudged.set()
 
+    def brings(self, module: str) -> bool:
+        """Whether this line brings *module*: to a party behind a hub others may be broadcast."""
+        return module in self._modules
+
     def busy(self, kind: str, key: str) -> bool:
         """Whether something about this thing is under way or lined up."""
         return (kind, key) in self._wanted or self._stream(kind).holds(kind, key)

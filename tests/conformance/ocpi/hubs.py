@@ -70,6 +70,8 @@ class Hub:
             (HTTP status, OCPI status_code). ``None`` as a party: to every request.
         tokens, clients: its lists, served in pages of two.
         allowed: who answers which uid when nobody is named, with the answer's data.
+        forwards: whether a GET of one object reaches the party that it is for, which then answers
+            from *copies* (by party and path).
     """
 
     base: str
@@ -79,6 +81,8 @@ class Hub:
     client_info: bool = True
     roles: list[dict[str, Any]] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
+    forwards: bool = False
+    copies: dict[tuple[str | None, str], Any] = field(default_factory=dict)
     arrivals: list[Arrival] = field(default_factory=list)
     says: dict[str | None, tuple[int, int]] = field(default_factory=dict)
     tokens: list[dict[str, Any]] = field(default_factory=list)
@@ -192,6 +196,26 @@ class Hub:
                     return self._answer(arrival, None, 2004, http=404)
                 who, data = self.allowed[uid]
                 return self._answer(arrival, data, responder=who)
+        if self.forwards and arrival.module in RECEIVER_MODULES:
+            return self._held(arrival)
+        return self._answer(arrival, None)
+
+    def _held(self, arrival: Arrival) -> web.Response:
+        """Answer as the party that keeps what it is told."""
+        key = arrival.to, arrival.path
+        match arrival.method:
+            case "GET" if key not in self.copies:
+                return self._answer(arrival, None, 2003, http=404)
+            case "GET":
+                return self._answer(arrival, self.copies[key])
+            case "POST":
+                path = f"{arrival.path}/{arrival.body['id']}"
+                self.copies[arrival.to, path] = arrival.body
+                return self._answer(arrival, None, more={"Location": f"{self.base}{path}"})
+            case "PUT":
+                self.copies[key] = arrival.body
+            case "PATCH":
+                self.copies[key] = {**self.copies.get(key, {}), **arrival.body}
         return self._answer(arrival, None)
 
     def _details(self) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,10 +16,12 @@ from cms.app.ports import Comparison, Page
 from cms.domain.audit import WorkType
 from cms.domain.cdr import Cdr
 from cms.domain.errors import Conflict, NotFound
+from cms.domain.ids import PartnerId
 from ocpi_cpo.config import Comparing
 from ocpi_cpo.push.nightly import Nightly
 from simulators.emsp.faults import Fault, Kind
 from simulators.emsp.partner import Emsp
+from tests.conformance.ocpi.hubs import ANN, BOB, HUB, Hub, hub, joined
 from tests.conformance.ocpi.world import (
     EMP,
     OTHER,
@@ -48,9 +52,9 @@ async def compared(cpo: World, module: str | None = None) -> Comparison:
     return await ended(cpo)
 
 
-async def ended(cpo: World) -> Comparison:
+async def ended(cpo: World, partner: PartnerId = EMP) -> Comparison:
     async def report() -> list[Comparison]:
-        found = cpo.service.comparing.report(EMP)
+        found = cpo.service.comparing.report(partner)
         return [found] if found is not None and found.ended_at is not None else []
 
     await until_kept(report)
@@ -232,3 +236,110 @@ async def test_at_night_every_connected_partner_is_compared_once() -> None:
             kept = again.service.comparing.report(EMP)
             assert kept == report
             await asyncio.sleep(0)
+
+
+# -- behind a hub
+
+
+@asynccontextmanager
+async def behind_hub(**more: Any) -> AsyncIterator[tuple[World, Hub]]:
+    """A CPO and a hub with two parties; of each, two sessions and two bills were told."""
+    async with (
+        running(comparing=QUICK, request_timeout=timedelta(seconds=0.5), **more) as cpo,
+        hub(forwards=True) as roaming,
+    ):
+        await cpo.small_network()
+        await joined(cpo, roaming, ANN, BOB)
+        for party in (ANN, BOB):
+            for _ in range(2):
+                await cpo.settle(await cpo.session(owner=party))
+        await roaming.until(lambda: len(roaming.pushed("cdrs")) == 4)
+        await quiet(cpo, ANN, BOB)
+        yield cpo, roaming
+
+
+async def quiet(cpo: World, *parties: PartnerId) -> None:
+    async def still() -> list[int]:
+        lags = [(await cpo.service.partner_health(each)).lag for each in parties]
+        return [] if any(lags) else [1]
+
+    await until_kept(still)
+
+
+async def compared_behind(cpo: World, party: PartnerId = ANN) -> Comparison:
+    await quiet(cpo, party)
+    await cpo.service.comparing.ask(party, "test")
+    return await ended(cpo, party)
+
+
+def copies(roaming: Hub, party: PartnerId, module: str) -> list[tuple[str | None, str]]:
+    return [key for key in roaming.copies if key[0] == party and key[1].startswith(f"/{module}/")]
+
+
+async def test_lo_30_a_party_behind_a_hub_is_asked_for_its_own_copies() -> None:
+    async with behind_hub() as (cpo, roaming):
+        seen = len(roaming.arrivals)
+        report = await compared_behind(cpo)
+        assert counts(report) == {"sessions": (2, 2, 0, 0), "cdrs": (2, 2, 0, 0)}
+        assert {(each.method, each.to) for each in roaming.arrivals[seen:]} == {("GET", ANN)}
+        with pytest.raises(Conflict, match="broadcast"):
+            await cpo.service.comparing.ask(ANN, "test", "locations")
+        assert (await compared_behind(cpo)).stopped is None  # and another may begin
+
+
+async def test_lo_30_what_a_party_behind_a_hub_lost_is_brought_to_it_alone() -> None:
+    async with behind_hub() as (cpo, roaming):
+        lost, kept = copies(roaming, ANN, "sessions")
+        [bill, _] = copies(roaming, ANN, "cdrs")
+        del roaming.copies[lost], roaming.copies[bill]
+        roaming.copies[kept] = {**roaming.copies[kept], "kwh": 0.5}
+        seen = len(roaming.arrivals)
+        report = await compared_behind(cpo)
+        assert counts(report) == {"sessions": (2, 0, 1, 1), "cdrs": (2, 1, 0, 1)}
+        await roaming.until(lambda: {lost, bill} <= roaming.copies.keys())
+        await roaming.until(lambda: roaming.copies[kept]["kwh"] != 0.5)
+        pushed = [each for each in roaming.arrivals[seen:] if each.method != "GET"]
+        assert {each.to for each in pushed} == {ANN}
+        assert [each.body["id"] for each in pushed if each.method == "POST"] == [
+            bill[1].rsplit("/", 1)[1]
+        ]
+        assert counts(await compared_behind(cpo))["sessions"] == (2, 2, 0, 0)
+
+
+@pytest.mark.parametrize("refusal", [(404, 2003), (200, 2001), (200, 2000), (405, 2000)])
+async def test_lo_30_a_hub_that_passes_no_question_on_says_nothing_of_its_parties(
+    refusal: tuple[int, int],
+) -> None:
+    """Its own refusal is no sign that a bill is gone: none is sent twice for it."""
+    async with behind_hub() as (cpo, roaming):
+        roaming.says[ANN] = refusal
+        seen = len(roaming.arrivals)
+        report = await compared_behind(cpo)
+        assert {each.module: each.offered for each in report.looked} == {
+            "sessions": False,
+            "cdrs": False,
+        }
+        assert (report.findings, report.stopped) == ((), None)
+        await quiet(cpo, ANN)
+        assert {each.method for each in roaming.arrivals[seen:]} == {"GET"}
+
+
+async def test_at_night_the_parties_behind_a_hub_are_compared_and_the_hub_is_not() -> None:
+    async with behind_hub() as (cpo, roaming):
+        at = datetime.now(UTC) - timedelta(seconds=1)
+        moment = time(at.hour, at.minute, at.second)
+        comparing = cpo.service.comparing
+        comparing._rules = replace(QUICK, nightly=Nightly(moment, ZoneInfo("UTC"), timedelta(0)))
+        own = cpo.service.connections.own(HUB)
+        assert own is not None
+        yesterday = replace(own, registered_at=at - timedelta(days=1))
+        await cpo.service.connections.save(yesterday)
+        await comparing.look_at_the_clock()
+        for party in (ANN, BOB):
+            report = comparing.report(party)
+            assert report is not None and (report.by, report.stopped) == ("system", None)
+            assert counts(report) == {"sessions": (2, 2, 0, 0), "cdrs": (2, 2, 0, 0)}
+        assert comparing.report(HUB) is None
+        looks = len(roaming.arrivals)
+        await comparing.look_at_the_clock()
+        assert len(roaming.arrivals) == looks
