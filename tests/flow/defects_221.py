@@ -208,6 +208,14 @@ def writes_lists_of_one_without_brackets(asked: Asked, said: Said) -> None:
         each["energy_mix"] = {"is_green_energy": True, "energy_sources": {"source": "SOLAR"}}
 
 
+@defect("TR-15")
+def tells_its_hours_in_a_form_that_no_check_of_hours_can_read(asked: Asked, said: Said) -> None:
+    for each in of(asked, said, "locations"):
+        hours = each.get("opening_times") or {}
+        if "regular_hours" in hours:
+            hours["regular_hours"] = hours["regular_hours"][0]
+
+
 # -- pages
 
 

@@ -58,7 +58,9 @@ async def test_our_cpo_passes_from_registration_to_the_bill_and_is_left_clean(
         )  # fmt: skip
         result = await run(options)
         assert not told(result)
-        assert {"CR-02", "CR-07", "CR-11", "CM-02", "CD-02", "TK-01", "CO-27"} <= passed(result)
+        assert {"CR-02", "CR-07", "CR-11", "CM-02", "CD-02", "TK-01", "CO-27", "SE-08"} <= passed(
+            result
+        )
         assert len(passed(result)) >= 120
         assert (await cpo.api.get("/partners/IN*CHK"))["state"] != "connected"
 
