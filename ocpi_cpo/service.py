@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from random import uniform
 from typing import Any
@@ -24,10 +23,10 @@ from cms.app.remote import Remote
 from cms.app.reserving import Reserving
 from cms.app.supervision import Supervisor, supervised
 from cms.app.writes import CommandRecord
-from cms.domain.ids import EvseRef, PartnerId, SessionId
+from cms.domain.ids import PartnerId
 from cms.domain.partner import Partner, PartnerState
 from cms.domain.reservation import Reservation
-from cms.domain.sharing import EVERYTHING, Sharing
+from cms.domain.sharing import EVERYTHING
 from ocpi_cpo.authority import Authority
 from ocpi_cpo.borders import Borders
 from ocpi_cpo.client import GuardedClient
@@ -35,6 +34,7 @@ from ocpi_cpo.config import OcpiConfig
 from ocpi_cpo.connections import Connection, Connections, Endpoint, InboundToken
 from ocpi_cpo.door import Door
 from ocpi_cpo.errors import OcpiError
+from ocpi_cpo.faces import Face
 from ocpi_cpo.health import Health
 from ocpi_cpo.modules.clientinfo import ClientInfos, HubClientInfo
 from ocpi_cpo.modules.commands import Commands
@@ -53,15 +53,13 @@ from ocpi_cpo.partner_api import PartnerApi
 from ocpi_cpo.past import Past
 from ocpi_cpo.promises import Promises
 from ocpi_cpo.push.comparing import Comparing, View
-from ocpi_cpo.push.courier import Courier
-from ocpi_cpo.push.feed import SITES, SharedFeed
+from ocpi_cpo.push.feed import SharedFeed
+from ocpi_cpo.push.lines import Lines
+from ocpi_cpo.push.news import News
 from ocpi_cpo.push.parking import Parking
 from ocpi_cpo.push.statuses import Statuses
 from ocpi_cpo.push.syncing import Syncing
 from ocpi_cpo.push.tallies import Tallies
-from ocpi_cpo.push.telling import MODULE_OF
-from ocpi_cpo.push.watch import HubWatch
-from ocpi_cpo.push.worker import EVERY_MODULE, Worker
 from ocpi_cpo.registration import Registration, TakeOver
 from ocpi_cpo.render import Renderer, RunningPrice, no_plan, no_price
 from ocpi_cpo.server import Server
@@ -75,17 +73,6 @@ RENEWAL_LOOK_SECONDS = 6 * 3600.0
 CLOCK_LOOK_SECONDS = 60.0
 DUE_LOOK_SECONDS = 5.0
 
-_OWNED = ("session", "profile")
-"""Kinds whose key is a session's: only its owner hears."""
-FOR_ALL = frozenset({"tariffs", "locations"})
-"""What may be broadcast."""
-
-ITS_OWN = EVERY_MODULE - FOR_ALL
-"""What only its owner may hear."""
-
-_NEWS = 10_000
-"""Changes that may wait to be spread; beyond that every worker looks at everything."""
-
 
 def _no_secret(secret: str) -> None:
     """Register nothing: for tests that log nowhere."""
@@ -93,39 +80,6 @@ def _no_secret(secret: str) -> None:
 
 def _nothing_to_forget(partner: PartnerId, uid: str) -> None:
     """Forget nothing: nobody remembers answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Face:
-    """How we look in one version of OCPI; the use cases behind are the same."""
-
-    dialect: Dialect
-    network: Network
-    pages: Pages
-    statuses: Statuses
-    render: Renderer
-
-
-@dataclass(frozen=True, slots=True)
-class _MadeFor:
-    """What a line depends on: when it changes, a fresh one takes over."""
-
-    form: tuple[object, ...]
-    sharing: Sharing
-    modules: frozenset[str]
-    shared: bool
-
-
-@dataclass(slots=True)
-class _Line:
-    """One party's worker with what it was made for."""
-
-    worker: Worker
-    courier: Courier
-    made_for: _MadeFor
-    leads_by: PartnerId
-    running: bool = False
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class OcpiService:
@@ -164,10 +118,6 @@ class OcpiService:
         self._config = config
         self._supervisor: Supervisor | None = None
         self._waiting: list[tuple[str, Coroutine[Any, Any, Any]]] = []
-        self._feed = SharedFeed(store)
-        self._lines: dict[PartnerId, _Line] = {}
-        self._modules: dict[PartnerId, frozenset[str]] = {}
-        self._watches: dict[PartnerId, HubWatch] = {}
         self._greeted: dict[PartnerId, int] = {}
         self._forget = forget
         self.connections = Connections(
@@ -175,7 +125,6 @@ class OcpiService:
         )
         self.connections.listen(self._changed)
         self.parties = Parties(store, catalogue, self.connections, config, clock)
-        self.parties.listen(self._arrange)
         self.borders = Borders(store, live, catalogue, clock)
         self._profiling = profiling
         self._client = GuardedClient(
@@ -186,7 +135,6 @@ class OcpiService:
         self._api = PartnerApi(self._client, config, self.tallies, catalogue.partners.get)
         catalogue.offers.reads_headline = lambda id: self._api.profile(id).headline_tariff
         self._past = Past(live, clock)
-        self._due_looked = clock()
         self.client_infos = ClientInfos(store, self.connections, self.parties, self._api)
         self._faces = {
             version: self._face(dialect, running_price) for version, dialect in DIALECTS.items()
@@ -202,25 +150,43 @@ class OcpiService:
             clock,
             self._errand,
         )
+        feed = SharedFeed(store)
+        self.lines = Lines(
+            store,
+            catalogue,
+            self.connections,
+            self.parties,
+            self.registration,
+            self.invoicing,
+            self._api,
+            self._faces,
+            feed,
+            config,
+            clock,
+            self.pull_client_info,
+            self._errand,
+        )
+        self.parties.listen(self.lines.arrange)
+        self.news = News(live, catalogue, self.lines, feed, self._past, clock)
         self._puller = Puller(
             catalogue, administration, self.connections, self.parties, self._api, self._forgotten
         )
         self.syncing = Syncing(store, self.connections, clock, self.pull_tokens, self._errand)
-        self.parking = Parking(store, clock, self._worker)
+        self.parking = Parking(store, clock, self.lines.worker)
         self.healths = Health(
             store,
             self.connections,
             self.tallies,
             self.syncing,
-            self._worker,
-            lambda partner: self._modules.get(partner, EVERY_MODULE),
+            self.lines.worker,
+            self.lines.modules,
             clock,
         )
         self.comparing = Comparing(
             store,
             self.connections,
             self._api,
-            self._worker,
+            self.lines.worker,
             self._view,
             clock,
             config.comparing,
@@ -243,13 +209,13 @@ class OcpiService:
         if remote is not None and reserving is not None:
             self.connect_remote(remote, reserving)
 
-    def _face(self, dialect: Dialect, running_price: RunningPrice) -> _Face:
+    def _face(self, dialect: Dialect, running_price: RunningPrice) -> Face:
         parties = self._config.parties
         network = Network(self._catalogue, self._live, dialect, parties, self._clock, self._past)
         party = PartnerId(parties[0].id)
         plan = no_plan if self._profiling is None else self._profiling.plan
         render = Renderer(self._store, network, party, running_price, plan)
-        return _Face(dialect, network, Pages(network), Statuses(network), render)
+        return Face(dialect, network, Pages(network), Statuses(network), render)
 
     def _built(self, administration: Administration) -> Server:
         door = Door(
@@ -359,6 +325,7 @@ class OcpiService:
         try:
             async with supervised() as supervisor:
                 self._supervisor = supervisor
+                self.lines.begin(supervisor)
                 waiting, self._waiting = self._waiting, []
                 for name, work in waiting:
                     supervisor.errand(name, work)
@@ -372,7 +339,7 @@ class OcpiService:
                         await profiles.tell_leftovers(mine)
                 for own in () if self._reserving is None else self._reserving.unheard():
                     self._let_go(own)
-                supervisor.keep("news to partners", self._spread_news)
+                supervisor.keep("news to partners", self.news.spread)
                 supervisor.keep("tariff borders", self.borders.run)
                 supervisor.every(
                     # Not at the hour: partners shall not be asked by everybody at once.
@@ -383,7 +350,7 @@ class OcpiService:
                 supervisor.every(
                     CLOCK_LOOK_SECONDS, "nightly comparison", self.comparing.look_at_the_clock
                 )
-                supervisor.every(DUE_LOOK_SECONDS, "delayed statuses", self._tell_due)
+                supervisor.every(DUE_LOOK_SECONDS, "delayed statuses", self.news.tell_due)
                 supervisor.every(
                     self._config.look_again_every.total_seconds(),
                     "look for endpoints",
@@ -393,8 +360,7 @@ class OcpiService:
                 await asyncio.Event().wait()
         finally:
             self._supervisor = None
-            self._lines.clear()
-            self._watches.clear()
+            self.lines.end()
             self._greeted.clear()
             await self._client.close()
 
@@ -420,7 +386,7 @@ class OcpiService:
 
     def _changed(self, connection: Connection) -> None:
         """A connection is new or has changed."""
-        self._arrange(connection.partner)
+        self.lines.arrange(connection.partner)
         if self._supervisor is None or not connection.connected:
             return
         before = self._greeted.get(connection.partner)
@@ -434,156 +400,10 @@ class OcpiService:
         await self.pull_client_info(line)
         await self.pull_tokens(line, anew)
 
-    def _arrange(self, line: PartnerId) -> None:
-        """Have a worker for each party to which a connection leads."""
-        connection = self.connections.own(line)
-        if self._supervisor is None or connection is None:
-            return
-        behind = [each.id for each in self._catalogue.behind(line)]
-        hub = self._catalogue.partners[line].hub if line in self._catalogue.partners else False
-        for party in (line, *behind):
-            self._modules[party] = self._brought(party, line, hub)
-        for party in (line, *behind):
-            self._keep_line(party, shared=hub or bool(behind))
-
-    def _brought(self, party: PartnerId, line: PartnerId, hub: bool) -> frozenset[str]:
-        """Return what is pushed to *party* under its own name.
-
-        What all may see is told once per connection: to a hub as a broadcast, for all behind it.
-        Where a hub takes none, or parties behind it see different prices, each is told its own.
-        """
-        if not hub:
-            return EVERY_MODULE if party == line else ITS_OWN
-        if self.parties.broadcasts(line):
-            return FOR_ALL if party == line else ITS_OWN
-        return frozenset() if party == line else EVERY_MODULE
-
-    def _keep_line(self, party: PartnerId, *, shared: bool) -> None:
-        """Have a worker for a connected party, a fresh one where what it was made for changed."""
-        connection, line = self.connections.get(party), self._lines.get(party)
-        if line is not None:
-            line.worker.look()  # so that it sees whether its time is over
-        if self._supervisor is None or connection is None or not connection.connected:
-            return
-        wanted = _MadeFor(connection.form, self._sharing(party), self._modules[party], shared)
-        if not wanted.modules or line is not None and line.running and line.made_for == wanted:
-            return
-        self._lines[party] = fresh = self._line(connection, wanted, line)
-        fresh.running = True
-        self._supervisor.keep(f"push {party}", lambda: self._push(fresh, line))
-
-    def _watch(self, line: PartnerId) -> HubWatch:
-        """Return what looks after a connection that several lines share."""
-        if line not in self._watches:
-            watch = HubWatch(
-                self._config.in_flight,
-                lambda: self._probe(line),
-                lambda: self._resume_lines(line),
-            )
-            self._watches[line] = watch
-            if self._supervisor is not None:
-                self._supervisor.keep(f"hub {line}", watch.run)
-        return self._watches[line]
-
-    async def _probe(self, line: PartnerId) -> bool:
-        """See whether a hub is back; how the parties behind it do may have changed meanwhile."""
-        back = await self._answers(line)
-        if back:
-            self._errand("pull client info", self.pull_client_info(line))
-        return back
-
-    async def _answers(self, line: PartnerId) -> bool:
-        """Ask a hub for its versions: whether it lives."""
-        connection = self.connections.own(line)
-        if connection is None or not connection.connected or connection.versions_url is None:
-            return False
-        url = connection.versions_url
-        return (await self._api.call(connection, "GET", url, functional=False)).ok
-
-    def _lines_over(self, line: PartnerId) -> list[_Line]:
-        parties = (line, *(each.id for each in self._catalogue.behind(line)))
-        return [self._lines[each] for each in parties if each in self._lines]
-
-    def _resume_lines(self, line: PartnerId) -> None:
-        for each in self._lines_over(line):
-            each.worker.heard()
-            each.worker.look()
-
-    async def _push(self, line: _Line, before: _Line | None) -> None:
-        if before is not None and before.running:
-            await before.ended.wait()
-        await line.worker.run()
-        line.running = False
-        line.ended.set()
-        self._arrange(line.leads_by)  # in case its time has come again while it ended
-
-    def _line(self, connection: Connection, wanted: _MadeFor, before: _Line | None) -> _Line:
-        partner = connection.partner
-        face = self._faces[dialect_of(connection.version).version]
-
-        def current() -> Connection | None:
-            found = self.connections.get(partner)
-            if found is None or self._modules.get(partner) != wanted.modules:
-                return None
-            same = found.form == wanted.form and self._sharing(partner) == wanted.sharing
-            return found if same else None
-
-        courier = Courier(
-            partner,
-            self._store,
-            face.pages,
-            face.statuses,
-            face.render,
-            self._api,
-            face.dialect,
-            self._clock,
-            self.registration.look_again,
-            self.invoicing,
-            broadcast=self.parties.is_hub(connection) and connection.via is None,
-        )
-        worker = Worker(
-            partner,
-            self._store,
-            self._feed,
-            courier,
-            self._config,
-            self._clock,
-            current,
-            connection,
-            self._site_of,
-            self._refused,
-            anew=before is not None and before.made_for.sharing != wanted.sharing,
-            modules=wanted.modules,
-            trunk=self._watch(connection.line).trunk if wanted.shared else None,
-        )
-        if before is not None and before.made_for.form == wanted.form:
-            courier.succeed(before.courier)
-        return _Line(worker, courier, wanted, connection.line)
-
-    async def _refused(self, connection: Connection, why: str) -> None:
-        """A partner does not accept our credentials; of a party behind a hub it may be that
-        party's own machine that says so."""
-        if connection.via is not None and await self._answers(connection.line):
-            await self.parties.suspend(connection.partner, why)
-        else:
-            await self.registration.refused(connection, why)
-
-    def _sharing(self, partner: PartnerId) -> Sharing:
-        return self._catalogue.sharing_of(partner)
-
     def _reach(self) -> None:
         """Remember what happened for as long as somebody hears of it later."""
         every = (each.sharing.delay for each in self._catalogue.partners.values())
         self._past.reach(max(every, default=timedelta(0)))
-
-    async def _tell_due(self) -> None:
-        """Tell those who hear of statuses later what they may hear by now."""
-        now, before = self._clock(), self._due_looked
-        self._due_looked = now
-        for partner, line in self._lines.items():
-            if delay := self._sharing(partner).delay:
-                due = self._past.between(before - delay, now - delay)
-                line.worker.due(str(ref) for ref in due)
 
     async def _look_for_endpoints(self) -> None:
         """Read the endpoints that we had to make by a template, where they can be read by now."""
@@ -591,49 +411,9 @@ class OcpiService:
             if connection.guessed and connection.connected:
                 await self.registration.look_again(connection)
 
-    async def _spread_news(self) -> None:
-        """Wake the workers that a change concerns. What is missed here, their poll finds."""
-        with self._live.subscribed(_NEWS) as news:
-            async for touched in news:
-                kinds = {touched.kind} if not news.missed else MODULE_OF.keys()
-                news.missed = False
-                if len(kinds) > 1:
-                    self._past.again()
-                elif touched.kind == "evse":
-                    self._past.note(EvseRef.parse(touched.key))
-                for kind in kinds & MODULE_OF.keys():
-                    self._tell_workers(kind, touched.key)
-
-    def _tell_workers(self, kind: str, key: str) -> None:
-        """Wake the owner's worker, or everybody's where the owner is not in memory."""
-        if kind in ("tariff", "location"):
-            self._look_at_broadcasts()
-        if kind in SITES:
-            self._feed.news()
-        session = self._live.session(SessionId(key)) if kind in _OWNED else None
-        for partner, line in self._lines.items():
-            if session is None or session.owner == partner:
-                line.worker.news(kind)
-
-    def _look_at_broadcasts(self) -> None:
-        """The price book may have given a party behind a hub prices of its own, or taken them."""
-        for connection in self.connections:
-            line = connection.partner
-            if not connection.connected or not self.parties.is_hub(connection):
-                continue
-            if self._modules.get(line) != self._brought(line, line, hub=True):
-                self._arrange(line)
-
-    def _site_of(self, evse: str) -> str:
-        place = self._catalogue.place(EvseRef.parse(evse))
-        return place.location.id if place is not None else evse
-
     def _used(self, connection: Connection, token: InboundToken) -> None:
         """A partner called with *token*: it lives, and a new token's first use ends the old."""
-        for line in self._lines_over(connection.partner):
-            line.worker.heard()
-        if (watch := self._watches.get(connection.partner)) is not None:
-            watch.heard()
+        self.lines.heard(connection.partner)
         if self.connections.newest_used(connection.partner, token):
             self._errand("retire tokens", self.connections.retire(connection.partner, token))
 
@@ -736,23 +516,18 @@ class OcpiService:
         groups = [(face, id, face.network.group(id)) for face in faces for id in concerned]
         await self.registration.change(partner, by, endpoints)
         self._reach()
-        self._resume_lines(partner.id)  # what kept the partner away may be what was changed
+        self.lines.resume(partner.id)  # what kept the partner away may be what was changed
         for face, id, group in groups:
             if group.sharing != EVERYTHING and group != face.network.group(id):
                 face.pages.forget(group)
 
     def retry(self, partner: PartnerId) -> None:
         """Try everything that is parked for *partner* again, now."""
-        if (line := self._lines.get(partner)) is not None:
-            line.worker.retry()
+        self.lines.retry(partner)
 
     def _view(self, connection: Connection) -> View:
         face = self._faces[dialect_of(connection.version).version]
         return View(face.pages, face.render)
-
-    def _worker(self, partner: PartnerId) -> Worker | None:
-        line = self._lines.get(partner)
-        return line.worker if line is not None and line.running else None
 
     async def partner_health(self, partner: PartnerId) -> PartnerHealth:
         """Return how the partner does, in the core's words."""
@@ -760,7 +535,7 @@ class OcpiService:
 
     def health(self, partner: PartnerId) -> dict[str, object]:
         """Return the state of the link, for operators. Nothing secret is in it."""
-        connection, line = self.connections.get(partner), self._lines.get(partner)
+        connection, worker = self.connections.get(partner), self.lines.worker(partner)
         if connection is None:
             return {"state": "unknown"}
         at = connection.registered_at
@@ -770,5 +545,5 @@ class OcpiService:
             "version": connection.version,
             "endpoints": [f"{each.module} {each.role}" for each in connection.endpoints],
             "endpoints_guessed": connection.guessed,
-            "push": line.worker.health() if line is not None and line.running else None,
+            "push": worker.health() if worker is not None else None,
         }

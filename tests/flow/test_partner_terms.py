@@ -266,8 +266,8 @@ async def test_we_present_our_certificate_to_a_partner_that_wants_one(tmp_path: 
                 "our_token": OURS, "endpoints": ends, "allow_private_addresses": True,
             }  # fmt: skip
             await cpo.api.post("/partners/IN*EMP/adopt", link)
-            worker = cpo.server.parts.roaming._lines  # without a certificate nothing gets through
-            await cpo.until(lambda: next(iter(worker.values())).worker.last_error)
+            lines = cpo.server.parts.roaming.lines  # without a certificate nothing gets through
+            await cpo.until(lambda: next(iter(lines))[1].last_error)
             assert not seen
             await cli(cpo, "partners", "set", "IN*EMP", "--our-certificate", "roaming")
             async with asyncio.timeout(20):

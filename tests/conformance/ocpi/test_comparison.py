@@ -225,7 +225,7 @@ async def test_at_night_every_connected_partner_is_compared_once() -> None:
         assert link is not None
         yesterday = replace(link, registered_at=just_now - timedelta(days=1))
         await cpo.service.connections.save(yesterday)
-        await until(lambda: cpo.service._worker(EMP) is not None)
+        await until(lambda: cpo.service.lines.worker(EMP) is not None)
         await cpo.service.comparing.look_at_the_clock()
         report = cpo.service.comparing.report(EMP)
         assert report is not None and (report.by, report.stopped) == ("system", None)

@@ -525,7 +525,7 @@ async def test_a_hub_that_is_away_is_asked_by_one_probe_for_all_its_parties(
     roaming.says[None] = (503, 3000)
     seen = len(roaming.arrivals)
     waiting = {party: await cpo.session(owner=party) for party in MEMBERS}
-    trunk = cpo.service._watches[HUB].trunk
+    trunk = cpo.service.lines.trunk(HUB)
     await until(lambda: trunk.closed)
     asked = [each for each in roaming.arrivals[seen:] if each.module == "sessions"]
     assert len(asked) <= len(MEMBERS)

@@ -146,7 +146,8 @@ async def heard(cpo: World, guest: Guest) -> None:
     """Wait until *guest* has heard all that it will hear of what happened so far."""
     session = await cpo.session(guest.id)
     await guest.emsp.wait_for(lambda: session.id in guest.told())
-    worker = cpo.service._lines[guest.id].worker
+    worker = cpo.service.lines.worker(guest.id)
+    assert worker is not None
     await until(lambda: not any(each.waiting or each.flying for each in worker._streams))
 
 
@@ -295,7 +296,7 @@ async def test_a_delayed_status_is_told_later_and_not_a_moment_before(
             assert await status() == "UNKNOWN"  # of ten minutes ago nothing is known
             moved = timedelta(minutes=11)
             cpo.service._past.again()
-            await cpo.service._tell_due()
+            await cpo.service.news.tell_due()
             await heard(cpo, guest)
             assert await status() == "AVAILABLE"
             before = len(emsp.pushes("locations"))
@@ -306,7 +307,7 @@ async def test_a_delayed_status_is_told_later_and_not_a_moment_before(
             happened = cpo.live.evse(EVSE).last_updated
             assert happened is not None
             moved = timedelta(minutes=22)
-            await cpo.service._tell_due()
+            await cpo.service.news.tell_due()
             await emsp.wait_for(
                 lambda: [e for e in emsp.pushes("locations")[before:] if e.method == "PATCH"]
             )
@@ -372,7 +373,7 @@ async def test_a_change_of_sharing_survives_a_crash_before_anything_was_told() -
             async with running(store=first.store) as second:
                 assert second.catalogue.partners[EMP].sharing.sites == frozenset()
                 await emsp.come_back()
-                second.service._lines[EMP].worker.heard()
+                second.service.lines.heard(EMP)
 
                 def gone() -> bool:
                     evse = emsp.store.evse(("IN", "CPO", SITE), "CS1-1")
