@@ -28,7 +28,8 @@ from cms.app.administration import OPERATOR, Administration
 from cms.app.authorising import Authoriser, AuthorisingRules
 from cms.app.casefile import CaseFile
 from cms.app.catalogue import Catalogue
-from cms.app.charging import Charging, ChargingRules
+from cms.app.charging import Charging
+from cms.app.charging_rules import ChargingRules
 from cms.app.correcting import Correcting
 from cms.app.definitions import DefinedKey, Definitions, take_up
 from cms.app.evidence import Evidence

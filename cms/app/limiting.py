@@ -89,7 +89,7 @@ class Limiting:
         self._rules = rules
         self._watched: dict[SessionId, _Watched] = {}
         self._woken = asyncio.Event()
-        charging.on_progress = self.observe
+        charging.open.on_progress = self.observe
 
     def restore(self) -> None:
         """Take up the limited sessions that run."""

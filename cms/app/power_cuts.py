@@ -126,14 +126,14 @@ class PowerCuts:
         if self._stations.connected_now(station):
             return
         self._dark[station] = since
-        for session in tuple(self._charging.running(station)):
+        for session in tuple(self._charging.open.running(station)):
             if self._rule.policy is DarkPolicy.END:
                 await self._end(session.id)
             else:
                 await self._mark(session.id, since, Flag.DARK, "core.dark")
 
     async def _come_back(self, station: StationId, at: datetime) -> None:
-        for session in tuple(self._charging.running(station)):
+        for session in tuple(self._charging.open.running(station)):
             if Flag.DARK in session.flags:
                 await self._mark(session.id, at, Flag.STITCHED, "core.stitched")
 
@@ -141,7 +141,7 @@ class PowerCuts:
         now = self._clock()
         for station, since in tuple(self._dark.items()):
             if now - since >= self._rule.hold:
-                for session in tuple(self._charging.running(station)):
+                for session in tuple(self._charging.open.running(station)):
                     await self._end(session.id)
 
     async def _mark(self, id: SessionId, at: datetime, flag: Flag, action: str) -> None:

@@ -126,7 +126,7 @@ class Settling:
         self._count = 0
         self._invoices: dict[SessionId, str] = {}
         self._woken = asyncio.Event()
-        charging.on_stopped = self.wake
+        charging.open.on_stopped = self.wake
 
     # -- when
 
@@ -377,7 +377,7 @@ class Settling:
     def closed(self, session: Session) -> None:
         """The end of an unused reservation is durable."""
         self._invoices.pop(session.id, None)
-        self._charging.settled(session)
+        self._charging.open.settled(session)
 
     # -- the one commit
 
@@ -431,7 +431,7 @@ class Settling:
             if not await self._settled_before(session):
                 raise
             done = await self._store.commit([touch(session)])
-        self._charging.settled(session)
+        self._charging.open.settled(session)
         if session.status is SessionStatus.COMPLETED:
             self._invoices.pop(session.id, None)
         self._live.publish(done.touched)

@@ -206,7 +206,7 @@ MUTANTS = (
         f"{TRANSACTIONS}::test_d01_a_start_whose_answer_was_lost_is_answered_as_the_first_time",
         (
             Edit(
-                "cms/app/charging.py",
+                "cms/app/opening.py",
                 "        if done.first is not None:\n            return done.first\n"
                 "        self._terms.tariff_kept(session)\n",
                 "        if done.first is not None:\n            return ack\n"
@@ -250,7 +250,7 @@ MUTANTS = (
         f"{TRANSACTIONS}::test_d04_a_repeated_stop_is_acknowledged_and_the_first_one_holds",
         (
             Edit(
-                "cms/app/charging.py",
+                "cms/app/late.py",
                 "        contradicts = not begins and _contradicts(session, event)",
                 "        contradicts = False",
             ),
@@ -263,10 +263,10 @@ MUTANTS = (
         f"{TRANSACTIONS}::test_d05_nobody_touches_another_chargers_transaction",
         (
             Edit(
-                "cms/app/charging.py",
-                "        id = self._open.get(station, {}).get(transaction)\n",
+                "cms/app/open_sessions.py",
+                "        id = self._sessions.get(station, {}).get(transaction)\n",
                 "        owner = self._owners.get(transaction, station)\n"
-                "        id = self._open.get(owner, {}).get(transaction)\n",
+                "        id = self._sessions.get(owner, {}).get(transaction)\n",
             ),
         ),
     ),
@@ -277,7 +277,7 @@ MUTANTS = (
         f"{TRANSACTIONS}::test_d06_a_stop_without_a_transaction_is_kept_and_joined_once_with_its_start",
         (
             Edit(
-                "cms/app/charging.py",
+                "cms/app/strays.py",
                 "        orphans = self._orphans.setdefault(station, [])\n        if len(orphans) >=",
                 "        orphans = self._orphans.setdefault(station, [])\n"
                 "        if not orphans:\n            return ack\n        if len(orphans) >=",
@@ -300,7 +300,7 @@ MUTANTS = (
             Edit(
                 "cms/app/charging.py",
                 "        if not session.running:\n"
-                "            return await self._note_late(frame, session, event, ack)\n",
+                "            return await self._late.note(frame, session, event, ack)\n",
                 "        if not session.running:\n            return ack\n",
             ),
         ),

@@ -89,7 +89,7 @@ async def test_a_stop_is_durable_and_waits_to_be_settled(world: World) -> None:
     ack = await world.start(visit)
     world.later(hours=1)
     stopped = []
-    world.charging.on_stopped = stopped.append
+    world.charging.open.on_stopped = stopped.append
     await world.stop(visit, ack.transaction, reason="local")
     session = world.session()
 
@@ -160,7 +160,7 @@ async def test_a_number_that_is_taken_is_drawn_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = iter([6, 6, 7])
-    monkeypatch.setattr("cms.app.charging.secrets.randbelow", lambda most: next(numbers))
+    monkeypatch.setattr("cms.app.open_sessions.secrets.randbelow", lambda most: next(numbers))
     visit = await world.desk.connected(CS1, "", "1.6")
     first = await world.start(visit)
     second = await world.start(visit, evse=2)
@@ -498,13 +498,13 @@ async def test_a_settled_session_is_never_reopened(world: World) -> None:
     await world.stop(visit, ack.transaction)
     settled = replace(world.session(), status=SessionStatus.COMPLETED)
     world.store.rows[settled.id] = settled
-    world.charging.settled(settled)
+    world.charging.open.settled(settled)
     await world.samples(visit, ack.transaction, 9000)
 
     assert world.session().status is SessionStatus.COMPLETED
     assert Flag.AFTER_END in world.session().flags
     assert _kinds(world) == [WorkType.INCOMPLETE_RECORD]
-    assert world.charging.session_of(CS1, TransactionId(ack.transaction)) is None
+    assert world.charging.open.session_of(CS1, TransactionId(ack.transaction)) is None
 
 
 async def test_after_a_restart_a_running_session_goes_on(world: World) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from cms.app.authorising import Authoriser
 from cms.app.catalogue import Catalogue
-from cms.app.charging import Charging, ChargingRules
+from cms.app.charging import Charging
+from cms.app.charging_rules import ChargingRules
 from cms.app.lanes import Lanes
 from cms.app.live import LiveState
 from cms.app.ports import Frame, JournalEntry, Restored, Visit
