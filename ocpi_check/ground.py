@@ -11,7 +11,7 @@ from ocpi_check.catalogue import CPO, EMSP, Failed, Skipped, demand
 from ocpi_check.client import Client
 from ocpi_check.exchange import Exchange
 from ocpi_check.kinds import Problem
-from ocpi_check.listener import Listener
+from ocpi_check.listener import Arrival, Listener
 from ocpi_check.options import Options
 from ocpi_check.shapes import SHAPES
 from ocpi_check.wire import Json, join, moment, now, stamp, with_query
@@ -283,6 +283,11 @@ def raise_problems(problems: Iterable[str], *exchanges: Exchange) -> None:
     text = "; ".join(found[:MOST_PROBLEMS_SHOWN])
     more = len(found) - MOST_PROBLEMS_SHOWN
     raise Failed(f"{text}; and {more} more" if more > 0 else text, *exchanges)
+
+
+def none_of(arrivals: Iterable[Arrival], why: str) -> None:
+    """Fail with each of *arrivals*; *why* says what is wrong with it."""
+    raise_problems(f"{each.method} {each.path} {why}" for each in arrivals)
 
 
 def refused_with(

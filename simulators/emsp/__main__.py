@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import signal
 import sys
 from pathlib import Path
 
-from simulators.emsp.client import RegistrationFailed
+from simulators.command_line import run_party, signalled
 from simulators.emsp.driver import Driver, Habits
 from simulators.emsp.languages import SPEECHES
 from simulators.emsp.partner import Emsp
@@ -79,7 +77,7 @@ async def _registered(emsp: Emsp, arguments: argparse.Namespace) -> None:
 
 async def _work(emsp: Emsp, arguments: argparse.Namespace) -> int:
     if not arguments.drive:
-        await _signalled()
+        await signalled()
         return 0
     energy = tuple(arguments.energy) if arguments.energy else None
     habits = Habits(charge=tuple(arguments.seconds), energy_wh=energy)
@@ -91,24 +89,9 @@ async def _work(emsp: Emsp, arguments: argparse.Namespace) -> int:
     return 1 if bad or emsp.complaints or emsp.cost_differences else 0
 
 
-async def _signalled() -> None:
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await stop.wait()
-
-
 def main() -> int:
     """Run until SIGINT or SIGTERM, or until the drives are done; 1 if anything was wrong."""
-    arguments = _arguments()
-    if arguments.register and not arguments.token_a:
-        print("--register needs --token-a", file=sys.stderr)
-        return 2
-    try:
-        return asyncio.run(_run(arguments))
-    except RegistrationFailed as failed:
-        print(f"registration failed: {failed}", file=sys.stderr)
-        return 1
+    return run_party(_arguments(), _run)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ port steers it (see ``simulators.hub.control``).
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from simulators.emsp import Emsp, RegistrationFailed
+from simulators.command_line import run_party, signalled
+from simulators.emsp import Emsp
 from simulators.hub.hub import Hub
 from simulators.hub.profiles import PROFILES
 
@@ -55,7 +54,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         )
         emsps = [await _join(stack, hub, each, arguments.ocpi) for each in arguments.emsp]
         await _meet(hub, arguments)
-        await _signalled()
+        await signalled()
         report = hub.report() | {str(each.us): each.report() for each in emsps}
         print(json.dumps(report, indent=2, default=str))
         return 1 if hub.complaints or any(each.complaints for each in emsps) else 0
@@ -79,24 +78,9 @@ async def _meet(hub: Hub, arguments: argparse.Namespace) -> None:
         print(f"token_a {hub.hand_out_token()}", flush=True)
 
 
-async def _signalled() -> None:
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await stop.wait()
-
-
 def main() -> int:
     """Run until told to stop; 1 if any party did something wrong, 2 for wrong arguments."""
-    arguments = _arguments()
-    if arguments.register and not arguments.token_a:
-        print("--register needs --token-a", file=sys.stderr)
-        return 2
-    try:
-        return asyncio.run(_run(arguments))
-    except RegistrationFailed as failed:
-        print(f"registration failed: {failed}", file=sys.stderr)
-        return 1
+    return run_party(_arguments(), _run)
 
 
 if __name__ == "__main__":

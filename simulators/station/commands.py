@@ -21,7 +21,8 @@ from simulators.station.smart import Held, held_from, moment
 if TYPE_CHECKING:
     from simulators.station.simulator import StationSimulator
 
-Handlers = dict[str, Callable[..., Any]]
+Handler = Callable[..., Any]
+Handlers = dict[str, Handler]
 
 
 def commands_for(station: StationSimulator) -> Commands:
@@ -30,7 +31,18 @@ def commands_for(station: StationSimulator) -> Commands:
 
 
 class Commands:
-    """What both versions have in common."""
+    """What both versions have in common; each has handlers of its own for the same actions."""
+
+    unlock: Handler
+    reset: Handler
+    trigger_message: Handler
+    change_availability: Handler
+    set_charging_profile: Handler
+    clear_charging_profile: Handler
+    composite_schedule: Handler
+    data_transfer: Handler
+    reserve_now: Handler
+    cancel_reservation: Handler
 
     def __init__(self, station: StationSimulator) -> None:
         self.station = station
@@ -38,7 +50,20 @@ class Commands:
 
     def handlers(self) -> Handlers:
         """Action to handler."""
-        raise NotImplementedError
+        handlers = {
+            "UnlockConnector": self.unlock,
+            "Reset": self.reset,
+            "TriggerMessage": self.trigger_message,
+            "ChangeAvailability": self.change_availability,
+            "SetChargingProfile": self.set_charging_profile,
+            "ClearChargingProfile": self.clear_charging_profile,
+            "GetCompositeSchedule": self.composite_schedule,
+            "DataTransfer": self.data_transfer,
+        }
+        if self.station.config.reserves:
+            handlers["ReserveNow"] = self.reserve_now
+            handlers["CancelReservation"] = self.cancel_reservation
+        return handlers
 
     def later(self, consequence: Callable[[], None]) -> None:
         """Do *consequence* after the answer has been written."""
@@ -217,26 +242,12 @@ class Commands16(Commands):
 
     def handlers(self) -> Handlers:
         """Action to handler."""
-        return {
+        return super().handlers() | {
             "RemoteStartTransaction": self.start,
             "RemoteStopTransaction": self.stop,
-            "UnlockConnector": self.unlock,
-            "Reset": self.reset,
-            "TriggerMessage": self.trigger_message,
-            "ChangeAvailability": self.change_availability,
-            "SetChargingProfile": self.set_charging_profile,
-            "ClearChargingProfile": self.clear_charging_profile,
-            "GetCompositeSchedule": self.composite_schedule,
             "ChangeConfiguration": self.change_configuration,
             "GetConfiguration": self.get_configuration,
-            "DataTransfer": self.data_transfer,
-            **self.reserving(),
         }
-
-    def reserving(self) -> Handlers:
-        if not self.station.config.reserves:
-            return {}
-        return {"ReserveNow": self.reserve_now, "CancelReservation": self.cancel_reservation}
 
     def reserve_now(
         self,
@@ -353,25 +364,11 @@ class Commands201(Commands):
 
     def handlers(self) -> Handlers:
         """Action to handler."""
-        return {
+        return super().handlers() | {
             "RequestStartTransaction": self.start,
             "RequestStopTransaction": self.stop,
-            "UnlockConnector": self.unlock,
-            "Reset": self.reset,
-            "TriggerMessage": self.trigger_message,
-            "ChangeAvailability": self.change_availability,
             "GetTransactionStatus": self.transaction_status,
-            "SetChargingProfile": self.set_charging_profile,
-            "ClearChargingProfile": self.clear_charging_profile,
-            "GetCompositeSchedule": self.composite_schedule,
-            "DataTransfer": self.data_transfer,
-            **self.reserving(),
         }
-
-    def reserving(self) -> Handlers:
-        if not self.station.config.reserves:
-            return {}
-        return {"ReserveNow": self.reserve_now, "CancelReservation": self.cancel_reservation}
 
     def reserve_now(
         self,
