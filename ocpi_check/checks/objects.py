@@ -112,10 +112,10 @@ def _later(inner: Json, outer: Json) -> bool:
 @check("LO-04", "gives a location that matches the date filter whole")
 async def whole(on: Ground) -> None:
     found = await on.some("locations")
-    newest = max(found, key=lambda each: (updated(each) is not None, str(each.get("last_updated"))))
-    time = updated(newest)
-    if time is None:
+    newest = max((each for each in found if updated(each) is not None), key=updated, default=None)
+    if newest is None:
         raise Skipped("no last_updated can be read")
+    time = updated(newest)
     answer = await on.page("locations", date_from=stamp(time))
     same = first(answer.items, lambda each: each.get("id") == newest.get("id"))
     demand(same is not None, f"{at(newest)} is not found by its own last_updated", answer)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulators.emsp.store import Key, find, key_of, replaced
-from simulators.emsp.wire import Json
+from simulators.emsp.wire import Json, moment
 
 _NAMES = ("evses", "uid"), ("connectors", "id")
 """Below a location: member and its key, one for each further segment of the path."""
@@ -54,8 +54,8 @@ def _changed(
 
 def _newer(held: Json, body: Json) -> Json:
     """A parent is as new as what changed in it."""
-    newest = max(held.get("last_updated", ""), body.get("last_updated", ""))
-    return {"last_updated": newest}
+    told = [each["last_updated"] for each in (held, body) if each.get("last_updated")]
+    return {"last_updated": max(told, key=moment)} if told else {}
 
 
 def _merged(held: Json, body: Json) -> Json:

@@ -13,6 +13,7 @@ import pytest
 
 from simulators.emsp import Emsp
 from simulators.emsp.commands import Command
+from simulators.emsp.wire import moment
 from simulators.habits import QUICK_BACKOFF
 from simulators.ledger import Ledger
 from simulators.station import StationConfig, StationSimulator
@@ -125,7 +126,7 @@ async def test_an_app_reserves_starts_stops_and_pays_both(tmp_path: Path, versio
         assert await stopped.result() == "ACCEPTED"
         bill = await emsp.wait_for(lambda: emsp.cdr_of(reserved["id"]))
         reserved_for_ten_minutes(bill)
-        assert bill["start_date_time"] <= reserved["start_date_time"]
+        assert moment(bill["start_date_time"]) <= moment(reserved["start_date_time"])
         assert bill["total_energy_cost"]["incl_vat"] > 0
         fault_free(emsp)
 

@@ -72,7 +72,7 @@ async def test_pg_02_adjacent_windows_return_each_object_exactly_once(
     many: World, ask: Asker
 ) -> None:
     heard = await ask("GET", "/2.2.1/locations?limit=50")
-    times = sorted({each["last_updated"] for each in heard.data})
+    times = sorted({each["last_updated"] for each in heard.data}, key=moment)
     cut = quote(times[len(times) // 2])
     early = (await ask("GET", f"/2.2.1/locations?{ALL_TIME}&date_to={cut}")).data
     late = (await ask("GET", f"/2.2.1/locations?date_from={cut}")).data
@@ -377,7 +377,7 @@ async def test_ta_01_tariffs_have_pages_and_date_filters(
     assert sorted(seen) == sorted([SHELF, "T0", "T1"])
     assert {page.headers["X-Total-Count"] for page in pages} == {"3"}
     assert ["Link" in page.headers for page in pages] == [True, True, False, False]
-    last = max(each["last_updated"] for page in pages for each in page.data)
+    last = max((each["last_updated"] for page in pages for each in page.data), key=moment)
     since = (await ask("GET", f"/2.2.1/tariffs?date_from={last}")).data
     assert since and {each["last_updated"] for each in since} == {last}
     before = (await ask("GET", f"/2.2.1/tariffs?date_to={last}")).data

@@ -26,6 +26,7 @@ from cms.domain.tariff import (
 from cms.domain.transaction import EventKind, TransactionEvent
 from simulators.emsp.commands import Command
 from simulators.emsp.partner import Emsp
+from simulators.emsp.wire import moment
 from tests.conformance.ocpi.world import (
     EMP,
     EVSE,
@@ -340,7 +341,7 @@ async def test_se_09_and_10_a_used_reservation_goes_on_as_the_same_session(
     car = Car(desk)
     ack = await car.says(EventKind.STARTED, evse=1, id_token="CARD1", register_wh=500)
     active = await session_as(emsp, own, "ACTIVE")
-    assert active["start_date_time"] > reserved["start_date_time"]
+    assert moment(active["start_date_time"]) > moment(reserved["start_date_time"])
     await car.says(EventKind.ENDED, ack.transaction, register_wh=1500)
     await desk.settling.settle_due()
     await session_as(emsp, own, "COMPLETED")
