@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -395,6 +396,34 @@ async def test_x7_a_lost_answer_to_a_post_lets_token_a_repeat_it(cpo: World) -> 
         assert heard.code == 1000
         new = Asker(cpo.base, heard.data["token"])
         assert (await new("GET", "/2.2.1/locations")).http == 200
+
+
+async def test_cr_03_token_a_opens_nothing_before_it_is_forgotten(
+    cpo: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forgetting it takes a commit; the partner's next request may be here before."""
+
+    async def not_yet(partner: str, used: str) -> None:
+        """The commit takes its time."""
+
+    monkeypatch.setattr(cpo.service.registration, "_forget", not_yet)
+    token_a = await cpo.invite()
+    async with Emsp() as emsp:
+        await emsp.register(cpo.versions_url, token_a)
+        assert (await Asker(cpo.base, token_a)("GET", "/versions")).http == 401
+
+
+async def test_a_partner_is_tried_at_once_when_an_operator_changes_how_it_is_served(
+    cpo: World,
+) -> None:
+    async with Emsp() as emsp:
+        await cpo.connect(emsp)
+        worker = cpo.service.lines.worker(EMP)
+        assert worker is not None
+        worker._pace.failed(monotonic(), monotonic(), "a site", 600.0)
+        assert worker.pause_seconds > 500
+        await cpo.service.change(cpo.catalogue.partners[EMP], "test")
+        assert worker.pause_seconds == 0
 
 
 async def _before_the_answer(cpo: World, token_a: str) -> Any:
